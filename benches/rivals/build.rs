@@ -1,0 +1,117 @@
+//! Builds the C++ shim when its headers are there, and records how everything was built.
+
+use std::env;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// One rival that exists only as a C++ header.
+struct Header {
+    cfg: &'static str,
+    package: &'static str,
+    names: &'static [&'static str],
+}
+
+const HEADERS: [Header; 2] = [
+    Header {
+        cfg: "have_moodycamel",
+        package: "libconcurrentqueue-dev",
+        names: &[
+            "concurrentqueue/concurrentqueue.h",
+            "concurrentqueue/moodycamel/concurrentqueue.h",
+            "concurrentqueue.h",
+        ],
+    },
+    Header {
+        cfg: "have_boost",
+        package: "libboost-dev",
+        names: &["boost/lockfree/spsc_queue.hpp"],
+    },
+];
+
+fn main() {
+    println!("cargo::rerun-if-changed=shim/shim.cpp");
+    println!("cargo::rerun-if-env-changed=CARGO_ENCODED_RUSTFLAGS");
+
+    let flags = env::var("CARGO_ENCODED_RUSTFLAGS")
+        .unwrap_or_default()
+        .replace('\u{1f}', " ");
+    let native = flags.contains("target-cpu=native");
+    println!("cargo::rustc-env=RIVALS_RUSTFLAGS={flags}");
+    println!(
+        "cargo::rustc-env=RIVALS_RUSTC={}",
+        first_line(&env::var("RUSTC").unwrap_or("rustc".into()))
+    );
+
+    let mut build = cc::Build::new();
+    build
+        .cpp(true)
+        .std("c++17")
+        .opt_level(3)
+        .flag("-DNDEBUG")
+        .warnings(false)
+        .file("shim/shim.cpp");
+    if native {
+        build.flag("-march=native");
+    }
+    let compiler = build.try_get_compiler().map(|c| c.path().to_path_buf());
+
+    let mut any = false;
+    for header in &HEADERS {
+        println!("cargo::rustc-check-cfg=cfg({})", header.cfg);
+        let found = match &compiler {
+            Ok(path) => header.names.iter().find(|name| compiles(path, name)),
+            Err(_) => None,
+        };
+        let reason = header.cfg.to_uppercase();
+        match found {
+            Some(name) => {
+                any = true;
+                println!("cargo::rustc-cfg={}", header.cfg);
+                println!("cargo::rustc-env={reason}=");
+                build.define(&reason, Some(format!("<{name}>").as_str()));
+            }
+            None if compiler.is_err() => println!("cargo::rustc-env={reason}=no C++ compiler"),
+            None => println!(
+                "cargo::rustc-env={reason}=header not found (Debian: {})",
+                header.package
+            ),
+        }
+    }
+    println!(
+        "cargo::rustc-env=RIVALS_CXX={}",
+        compiler
+            .as_ref()
+            .map(|p| first_line(&p.to_string_lossy()))
+            .unwrap_or_default()
+    );
+    if any {
+        build.compile("rivals_shim");
+    }
+}
+
+/// The first line of `<tool> --version`.
+fn first_line(tool: &str) -> String {
+    Command::new(tool)
+        .arg("--version")
+        .output()
+        .ok()
+        .and_then(|o| {
+            String::from_utf8_lossy(&o.stdout)
+                .lines()
+                .next()
+                .map(str::to_owned)
+        })
+        .unwrap_or_default()
+}
+
+/// Whether the compiler accepts a file that includes `header` and nothing else.
+fn compiles(compiler: &PathBuf, header: &str) -> bool {
+    let out = PathBuf::from(env::var("OUT_DIR").expect("cargo sets OUT_DIR"));
+    let source = out.join("probe.cpp");
+    std::fs::write(&source, format!("#include <{header}>\n")).expect("OUT_DIR is writable");
+    Command::new(compiler)
+        .args(["-std=c++17", "-fsyntax-only"])
+        .arg(&source)
+        .output()
+        .is_ok_and(|o| o.status.success())
+}

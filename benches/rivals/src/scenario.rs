@@ -1,0 +1,551 @@
+//! What is compared with what, and the bars.
+
+use std::time::{Duration, Instant};
+
+use crate::queue::{Arena, Item, Queue, Typed};
+use crate::runner::{Contender, Figure, Group, Metric, Sample, Subject, Work};
+use crate::stats::Bar;
+use crate::subjects::{ArrayQueue, ConcurrentQueue, Crossfire, MutexDeque, Ringbuf, Rtrb};
+#[cfg(feature = "turtle")]
+use crate::turtle::{BlockingSpsc, BlockingTurn, Spsc, Turn};
+use crate::wake::{Futex, Monitor, idle, wake};
+use crate::work::{self, Shape, Words, lone_percentiles};
+
+const THROUGHPUT: [Metric; 1] = [Metric {
+    name: "throughput",
+    unit: "M/s",
+    figure: Figure::Ratio,
+}];
+const PAIR: [Metric; 1] = [Metric {
+    name: "time",
+    unit: "ns",
+    figure: Figure::Ratio,
+}];
+const LATENCY: [Metric; 2] = [
+    Metric {
+        name: "p50",
+        unit: "ns",
+        figure: Figure::Ratio,
+    },
+    Metric {
+        name: "p99",
+        unit: "ns",
+        figure: Figure::Ratio,
+    },
+];
+const IDLE: [Metric; 1] = [Metric {
+    name: "cpu share",
+    unit: "core",
+    figure: Figure::Value,
+}];
+
+/// A bar on the geometric mean over the rows of a scenario.
+#[derive(Debug, Clone, Copy)]
+pub struct MeanBar {
+    /// Scenario whose rows count.
+    pub scenario: &'static str,
+    /// Subject whose rows count.
+    pub subject: &'static str,
+    /// Reference whose rows count.
+    pub reference: &'static str,
+    /// What is asked of the mean.
+    pub bar: Bar,
+}
+
+/// Bars on means; bars on single rows stand with the rows.
+pub const MEAN_BARS: [MeanBar; 2] = [
+    MeanBar {
+        scenario: "single",
+        subject: "turn",
+        reference: "ArrayQueue",
+        bar: Bar::AtLeast(1.2),
+    },
+    MeanBar {
+        scenario: "batch",
+        subject: "turn",
+        reference: "ArrayQueue",
+        bar: Bar::AtLeast(5.0),
+    },
+];
+
+fn throughput<A: Arena>(name: &str, shape: Shape) -> Contender {
+    Contender {
+        name: name.to_owned(),
+        work: Work::Fill,
+        run: Box::new(move |items| {
+            let (seconds, moved) = work::throughput::<A>(shape, items);
+            Sample {
+                seconds,
+                values: vec![moved as f64 / seconds / 1e6],
+            }
+        }),
+    }
+}
+
+fn pair<A: Arena>(name: &str) -> Contender {
+    Contender {
+        name: name.to_owned(),
+        work: Work::Fill,
+        run: Box::new(|items| {
+            let seconds = work::pair::<A>(1024, items);
+            Sample {
+                seconds,
+                values: vec![seconds * 1e9 / items as f64],
+            }
+        }),
+    }
+}
+
+fn lone<Q: Queue<u64>>(name: &str) -> Contender {
+    Contender {
+        name: name.to_owned(),
+        work: Work::Fill,
+        run: Box::new(|items| {
+            let start = Instant::now();
+            let values = lone_percentiles::<Q>(1024, items as usize).to_vec();
+            Sample {
+                seconds: start.elapsed().as_secs_f64(),
+                values,
+            }
+        }),
+    }
+}
+
+fn waking<Q: Queue<u64>>(name: &str, count: u64) -> Contender {
+    Contender {
+        name: name.to_owned(),
+        work: Work::Fixed(count),
+        run: Box::new(|count| {
+            let start = Instant::now();
+            let values = wake::<Q>(1024, count as usize).to_vec();
+            Sample {
+                seconds: start.elapsed().as_secs_f64(),
+                values,
+            }
+        }),
+    }
+}
+
+fn idling<Q: Queue<u64>>(name: &str, millis: u64) -> Contender {
+    Contender {
+        name: name.to_owned(),
+        work: Work::Fixed(millis),
+        run: Box::new(|millis| {
+            let share = idle::<Q>(1024, Duration::from_millis(millis));
+            Sample {
+                seconds: millis as f64 / 1e3,
+                values: vec![share],
+            }
+        }),
+    }
+}
+
+/// A subject without a bar.
+fn plain(contender: Contender) -> Subject {
+    Subject {
+        contender,
+        bars: Vec::new(),
+    }
+}
+
+/// A subject with the same bar on every metric.
+#[cfg(feature = "turtle")]
+fn barred(contender: Contender, bar: Bar, metrics: usize) -> Subject {
+    Subject {
+        contender,
+        bars: vec![Some(bar); metrics],
+    }
+}
+
+/// What the caller may choose.
+#[derive(Debug, Clone)]
+pub struct Choice {
+    /// Capacities of the `single` rows.
+    pub capacities: Vec<usize>,
+    /// Shorter fixed counts.
+    pub quick: bool,
+}
+
+/// Every row, in the order of the report.
+pub fn groups(choice: &Choice) -> Vec<Group> {
+    let mut groups = Vec::new();
+    pairs(&mut groups);
+    for capacity in &choice.capacities {
+        for threads in [1, 2, 4, 8] {
+            single(&mut groups, threads, *capacity);
+        }
+    }
+    for threads in [1, 4] {
+        batch(&mut groups, threads);
+    }
+    lone_items(&mut groups);
+    spsc(&mut groups);
+    size::<64>(&mut groups, 1024);
+    size::<1024>(&mut groups, 256);
+    size::<16384>(&mut groups, 64);
+    wakes(&mut groups, choice.quick);
+    groups.retain(|group| !group.subjects.is_empty());
+    groups
+}
+
+fn pairs(groups: &mut Vec<Group>) {
+    let row = || "push+pop, one thread, cap 1024".to_owned();
+    groups.push(Group {
+        scenario: "pair",
+        row: row(),
+        metrics: &PAIR,
+        reference: pair::<Words<ArrayQueue<u64>>>("ArrayQueue"),
+        subjects: vec![
+            #[cfg(feature = "turtle")]
+            barred(pair::<Words<Turn<u64>>>("turn"), Bar::AtMost(1.05), 1),
+            plain(pair::<Words<ConcurrentQueue<u64>>>("concurrent-queue")),
+            plain(pair::<Words<Crossfire<u64, false>>>("crossfire (try)")),
+            plain(pair::<Words<MutexDeque<u64>>>("Mutex<VecDeque>")),
+            #[cfg(have_moodycamel)]
+            plain(pair::<crate::cpp::Moodycamel>("moodycamel")),
+        ],
+    });
+    groups.push(Group {
+        scenario: "pair",
+        row: row(),
+        metrics: &PAIR,
+        reference: pair::<Words<Rtrb<u64>>>("rtrb"),
+        subjects: vec![
+            #[cfg(feature = "turtle")]
+            plain(pair::<Words<Spsc<u64>>>("spsc")),
+            plain(pair::<Words<Ringbuf<u64>>>("ringbuf")),
+            #[cfg(have_boost)]
+            plain(pair::<crate::cpp::Boost>("boost")),
+        ],
+    });
+}
+
+fn single(groups: &mut Vec<Group>, threads: usize, capacity: usize) {
+    let shape = Shape {
+        producers: threads,
+        consumers: threads,
+        capacity,
+        batch: 1,
+    };
+    let row = format!("{threads}x{threads}, cap {capacity}");
+    groups.push(Group {
+        scenario: "single",
+        row: row.clone(),
+        metrics: &THROUGHPUT,
+        reference: throughput::<Words<ArrayQueue<u64>>>("ArrayQueue", shape),
+        subjects: vec![
+            #[cfg(feature = "turtle")]
+            barred(
+                throughput::<Words<Turn<u64>>>("turn", shape),
+                Bar::AtLeast(0.9),
+                1,
+            ),
+            plain(throughput::<Words<Crossfire<u64, true>>>(
+                "crossfire (blocking)",
+                shape,
+            )),
+            plain(throughput::<Words<Crossfire<u64, false>>>(
+                "crossfire (try)",
+                shape,
+            )),
+            plain(throughput::<Words<ConcurrentQueue<u64>>>(
+                "concurrent-queue",
+                shape,
+            )),
+            plain(throughput::<Words<MutexDeque<u64>>>(
+                "Mutex<VecDeque>",
+                shape,
+            )),
+            #[cfg(have_moodycamel)]
+            plain(throughput::<crate::cpp::Moodycamel>(
+                "moodycamel (unbounded)",
+                shape,
+            )),
+        ],
+    });
+    groups.push(Group {
+        scenario: "single",
+        row,
+        metrics: &THROUGHPUT,
+        reference: throughput::<Words<Crossfire<u64, true>>>("crossfire (blocking)", shape),
+        subjects: vec![
+            #[cfg(feature = "turtle")]
+            barred(
+                throughput::<Words<Turn<u64>>>("turn", shape),
+                Bar::AtLeast(1.0),
+                1,
+            ),
+        ],
+    });
+}
+
+fn batch(groups: &mut Vec<Group>, threads: usize) {
+    let one = Shape {
+        producers: threads,
+        consumers: threads,
+        capacity: 1024,
+        batch: 1,
+    };
+    #[cfg(any(feature = "turtle", have_moodycamel))]
+    let many = Shape { batch: 64, ..one };
+    groups.push(Group {
+        scenario: "batch",
+        row: format!("64 at a time against 1, {threads}x{threads}, cap 1024"),
+        metrics: &THROUGHPUT,
+        reference: throughput::<Words<ArrayQueue<u64>>>("ArrayQueue", one),
+        subjects: vec![
+            #[cfg(feature = "turtle")]
+            barred(
+                throughput::<Words<Turn<u64>>>("turn", many),
+                Bar::AtLeast(3.5),
+                1,
+            ),
+            #[cfg(have_moodycamel)]
+            plain(throughput::<crate::cpp::Moodycamel>(
+                "moodycamel (unbounded)",
+                many,
+            )),
+        ],
+    });
+    #[cfg(have_moodycamel)]
+    groups.push(Group {
+        scenario: "batch",
+        row: format!("64 at a time, {threads}x{threads}, cap 1024"),
+        metrics: &THROUGHPUT,
+        reference: throughput::<crate::cpp::Moodycamel>("moodycamel (unbounded)", many),
+        subjects: vec![
+            #[cfg(feature = "turtle")]
+            barred(
+                throughput::<Words<Turn<u64>>>("turn", many),
+                Bar::AtLeast(1.2),
+                1,
+            ),
+        ],
+    });
+}
+
+fn lone_items(groups: &mut Vec<Group>) {
+    let row = || "idle ring, gap 0-2 us, cap 1024".to_owned();
+    groups.push(Group {
+        scenario: "lone",
+        row: row(),
+        metrics: &LATENCY,
+        reference: lone::<ArrayQueue<u64>>("ArrayQueue"),
+        subjects: vec![
+            #[cfg(feature = "turtle")]
+            barred(lone::<Turn<u64>>("turn"), Bar::AtMost(1.05), 2),
+            plain(lone::<ConcurrentQueue<u64>>("concurrent-queue")),
+            plain(lone::<Crossfire<u64, false>>("crossfire (try)")),
+            plain(lone::<Crossfire<u64, true>>("crossfire (blocking)")),
+        ],
+    });
+    groups.push(Group {
+        scenario: "lone",
+        row: row(),
+        metrics: &LATENCY,
+        reference: lone::<Rtrb<u64>>("rtrb"),
+        subjects: vec![
+            #[cfg(feature = "turtle")]
+            barred(lone::<Spsc<u64>>("spsc"), Bar::AtMost(1.05), 2),
+            plain(lone::<Ringbuf<u64>>("ringbuf")),
+        ],
+    });
+}
+
+fn spsc(groups: &mut Vec<Group>) {
+    for (batch, row, rtrb_bar) in [
+        (1, "single, 1x1, cap 1024", 1.1),
+        (64, "64 at a time, 1x1, cap 1024", 1.0),
+    ] {
+        let shape = Shape {
+            producers: 1,
+            consumers: 1,
+            capacity: 1024,
+            batch,
+        };
+        #[cfg(feature = "turtle")]
+        let ours = |bar: f64| {
+            barred(
+                throughput::<Words<Spsc<u64>>>("spsc", shape),
+                Bar::AtLeast(bar),
+                1,
+            )
+        };
+        #[cfg(not(feature = "turtle"))]
+        let _ = rtrb_bar;
+        groups.push(Group {
+            scenario: "spsc",
+            row: row.to_owned(),
+            metrics: &THROUGHPUT,
+            reference: throughput::<Words<Rtrb<u64>>>("rtrb", shape),
+            subjects: vec![
+                #[cfg(feature = "turtle")]
+                ours(rtrb_bar),
+                plain(throughput::<Words<Ringbuf<u64>>>("ringbuf", shape)),
+                #[cfg(have_boost)]
+                plain(throughput::<crate::cpp::Boost>("boost", shape)),
+                plain(throughput::<Words<ArrayQueue<u64>>>("ArrayQueue", shape)),
+            ],
+        });
+        groups.push(Group {
+            scenario: "spsc",
+            row: row.to_owned(),
+            metrics: &THROUGHPUT,
+            reference: throughput::<Words<Ringbuf<u64>>>("ringbuf", shape),
+            subjects: vec![
+                #[cfg(feature = "turtle")]
+                ours(1.0),
+            ],
+        });
+        #[cfg(have_boost)]
+        groups.push(Group {
+            scenario: "spsc",
+            row: row.to_owned(),
+            metrics: &THROUGHPUT,
+            reference: throughput::<crate::cpp::Boost>("boost", shape),
+            subjects: vec![
+                #[cfg(feature = "turtle")]
+                if batch == 1 {
+                    plain(ours(1.0).contender)
+                } else {
+                    ours(1.0)
+                },
+            ],
+        });
+    }
+}
+
+fn size<const N: usize>(groups: &mut Vec<Group>, capacity: usize)
+where
+    [u8; N]: Item,
+{
+    let shape = Shape {
+        producers: 1,
+        consumers: 1,
+        capacity,
+        batch: 1,
+    };
+    let row = format!("{N} bytes, 1x1, cap {capacity}");
+    groups.push(Group {
+        scenario: "size",
+        row: row.clone(),
+        metrics: &THROUGHPUT,
+        reference: throughput::<Typed<ArrayQueue<[u8; N]>, [u8; N]>>("ArrayQueue", shape),
+        subjects: vec![
+            #[cfg(feature = "turtle")]
+            barred(
+                throughput::<Typed<Turn<[u8; N]>, [u8; N]>>("turn", shape),
+                Bar::AtLeast(1.0),
+                1,
+            ),
+            plain(throughput::<Typed<ConcurrentQueue<[u8; N]>, [u8; N]>>(
+                "concurrent-queue",
+                shape,
+            )),
+        ],
+    });
+    groups.push(Group {
+        scenario: "size",
+        row,
+        metrics: &THROUGHPUT,
+        reference: throughput::<Typed<Rtrb<[u8; N]>, [u8; N]>>("rtrb", shape),
+        subjects: vec![
+            #[cfg(feature = "turtle")]
+            barred(
+                throughput::<Typed<Spsc<[u8; N]>, [u8; N]>>("spsc", shape),
+                Bar::AtLeast(1.0),
+                1,
+            ),
+            plain(throughput::<Typed<Ringbuf<[u8; N]>, [u8; N]>>(
+                "ringbuf", shape,
+            )),
+        ],
+    });
+}
+
+fn wakes(groups: &mut Vec<Group>, quick: bool) {
+    let count = if quick { 50 } else { 300 };
+    groups.push(Group {
+        scenario: "wake",
+        row: "pop blocked until a push".to_owned(),
+        metrics: &LATENCY,
+        reference: waking::<Futex>("futex", count),
+        subjects: vec![
+            #[cfg(feature = "turtle")]
+            Subject {
+                contender: waking::<BlockingTurn<u64>>("turn", count),
+                bars: vec![Some(Bar::AtMost(1.2)), None],
+            },
+            #[cfg(feature = "turtle")]
+            Subject {
+                contender: waking::<BlockingSpsc<u64>>("spsc", count),
+                bars: vec![Some(Bar::AtMost(1.2)), None],
+            },
+            plain(waking::<Crossfire<u64, true>>(
+                "crossfire (blocking)",
+                count,
+            )),
+            plain(waking::<Monitor>("Mutex+Condvar", count)),
+        ],
+    });
+    let millis = if quick { 200 } else { 1000 };
+    groups.push(Group {
+        scenario: "idle",
+        row: format!("pop blocked for {millis} ms"),
+        metrics: &IDLE,
+        reference: idling::<Futex>("futex", millis),
+        subjects: vec![
+            #[cfg(feature = "turtle")]
+            barred(
+                idling::<BlockingTurn<u64>>("turn", millis),
+                Bar::AtMost(0.001),
+                1,
+            ),
+            #[cfg(feature = "turtle")]
+            barred(
+                idling::<BlockingSpsc<u64>>("spsc", millis),
+                Bar::AtMost(0.001),
+                1,
+            ),
+            plain(idling::<Crossfire<u64, true>>(
+                "crossfire (blocking)",
+                millis,
+            )),
+        ],
+    });
+}
+
+/// A loop that does nothing but move items on one thread, for counting instructions.
+pub type Countable = (&'static str, fn(u64));
+
+/// Everything whose instructions can be counted.
+pub fn countables() -> Vec<Countable> {
+    #[allow(unused_mut)]
+    let mut list: Vec<Countable> = vec![
+        ("ArrayQueue", work::count_pairs::<Words<ArrayQueue<u64>>>),
+        (
+            "concurrent-queue",
+            work::count_pairs::<Words<ConcurrentQueue<u64>>>,
+        ),
+        (
+            "crossfire",
+            work::count_pairs::<Words<Crossfire<u64, false>>>,
+        ),
+        ("rtrb", work::count_pairs::<Words<Rtrb<u64>>>),
+        ("rtrb-batch", work::count_batches::<Rtrb<u64>>),
+        ("ringbuf", work::count_pairs::<Words<Ringbuf<u64>>>),
+        ("ringbuf-batch", work::count_batches::<Ringbuf<u64>>),
+    ];
+    #[cfg(have_boost)]
+    list.push(("boost", work::count_pairs::<crate::cpp::Boost>));
+    #[cfg(have_moodycamel)]
+    list.push(("moodycamel", work::count_pairs::<crate::cpp::Moodycamel>));
+    #[cfg(feature = "turtle")]
+    list.extend([
+        ("turn", work::count_pairs::<Words<Turn<u64>>> as fn(u64)),
+        ("turn-batch", work::count_batches::<Turn<u64>>),
+        ("spsc", work::count_pairs::<Words<Spsc<u64>>>),
+        ("spsc-batch", work::count_batches::<Spsc<u64>>),
+    ]);
+    list
+}

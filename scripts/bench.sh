@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Side by side with rivals: bench.sh [arguments of benches/rivals, such as --quick]
+# Writes target/bench/report.html (self-contained) and report.json. The rivals are a crate of their own, built here and never by
+# the tests.
+
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+scripts/deps.sh rust bench
+OUT=$TARGET/bench
+mkdir -p "$OUT"
+rm -f "$OUT"/rivals.json "$OUT"/report.*
+say "Building the rivals (the first time takes minutes)"
+cargo build --release --manifest-path benches/rivals/Cargo.toml --target-dir "$TARGET/rivals"
+say "Building the command line"
+cargo build --release -p turtle-cli
+say "Measuring. Leave the machine alone meanwhile: other work shows in the spread."
+"$TARGET/rivals/release/rivals" --json "$OUT/rivals.json" "$@"
+"$TARGET/release/turtle" bench --rivals "$OUT/rivals.json" --html "$OUT/report.html" --json "$OUT/report.json"
+for report in "$OUT/report.html" "$OUT/report.json"; do
+    [ -s "$report" ] || die "$report was not written"
+done
+say "bench: $OUT/report.html and report.json are written"

@@ -1,0 +1,141 @@
+//! Shuttle backend: random and systematic schedules over larger sizes.
+//! Shuttle treats every ordering as sequentially consistent.
+#![allow(clippy::disallowed_types)] // shuttle's types need std's Ordering
+
+use shuttle::sync::atomic::{AtomicU64, Ordering};
+use shuttle::sync::{Condvar, Mutex};
+use std::time::Duration;
+
+pub(super) use shuttle::sync::atomic::fence;
+
+#[derive(Debug)]
+#[repr(transparent)]
+pub(super) struct RawWord(AtomicU64);
+
+impl RawWord {
+    pub(super) fn new(value: u64) -> Self {
+        Self(AtomicU64::new(value))
+    }
+    pub(super) fn load(&self, order: Ordering) -> u64 {
+        self.0.load(order)
+    }
+    pub(super) fn store(&self, value: u64, order: Ordering) {
+        self.0.store(value, order);
+    }
+    pub(super) fn compare_exchange(
+        &self,
+        current: u64,
+        new: u64,
+        success: Ordering,
+        failure: Ordering,
+    ) -> Result<u64, u64> {
+        self.0.compare_exchange(current, new, success, failure)
+    }
+    pub(super) fn fetch_or(&self, bits: u64, order: Ordering) -> u64 {
+        self.0.fetch_or(bits, order)
+    }
+    pub(super) fn fetch_add(&self, n: u64, order: Ordering) -> u64 {
+        self.0.fetch_add(n, order)
+    }
+}
+
+/// Marks accesses to a slot's payload; shuttle does not look for races on it.
+#[derive(Debug, Default)]
+pub struct Tracker;
+
+impl Tracker {
+    /// A tracker for a payload nobody accesses yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self
+    }
+    /// Runs `f`, which reads the payload.
+    pub fn reading<R>(&self, f: impl FnOnce() -> R) -> R {
+        f()
+    }
+    /// Runs `f`, which writes the payload (or moves it out).
+    pub fn writing<R>(&self, f: impl FnOnce() -> R) -> R {
+        f()
+    }
+}
+
+/// Waiters sleep at once in the model.
+pub const SPINS: u32 = 0;
+/// Waiters sleep at once in the model.
+pub const YIELDS: u32 = 0;
+
+/// One pause of a spinning thread: nothing to model.
+pub fn pause() {}
+
+/// Lets the scheduler run another thread.
+pub fn yield_now() {
+    shuttle::thread::yield_now();
+}
+
+/// Everything is sequentially consistent here.
+pub fn light_barrier() {}
+
+/// How a wait at a [`Gate`] ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GateWait {
+    /// Woken, or the gate had moved already: look again.
+    Moved,
+    /// The time was up; there is no clock here, so never.
+    TimedOut,
+    /// A signal handler ran; never here.
+    Interrupted,
+}
+
+/// A place to sleep: a sequence and a count of sleepers under a lock.
+#[derive(Debug)]
+pub struct Gate {
+    state: Mutex<(u32, usize)>,
+    moved: Condvar,
+}
+
+impl Gate {
+    /// A gate nobody sleeps at.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { state: Mutex::new((0, 0)), moved: Condvar::new() }
+    }
+    /// The sequence now.
+    pub fn sequence(&self) -> u32 {
+        self.state.lock().unwrap().0
+    }
+    /// Sleeps while the sequence is `seen`; a lost wake-up is a deadlock,
+    /// which shuttle reports.
+    pub fn wait(&self, seen: u32, _timeout: Duration, _shared: bool) -> GateWait {
+        let mut state = self.state.lock().unwrap();
+        if state.0 == seen {
+            state.1 += 1;
+            state = self.moved.wait(state).unwrap();
+            state.1 = state.1.saturating_sub(1);
+        }
+        GateWait::Moved
+    }
+    /// Moves the sequence on and wakes up to `n` sleepers; answers how many.
+    pub fn open(&self, n: u32, _shared: bool) -> usize {
+        let mut state = self.state.lock().unwrap();
+        state.0 = state.0.wrapping_add(1);
+        let woken = state.1.min(n as usize);
+        for _ in 0..woken {
+            self.moved.notify_one();
+        }
+        woken
+    }
+    /// Always, in the model.
+    pub fn has_heavy_barrier(_shared: bool) -> bool {
+        true
+    }
+    /// The asymmetric barrier's expensive side.
+    pub fn heavy_barrier(_shared: bool) -> bool {
+        true
+    }
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self::new()
+    }
+}

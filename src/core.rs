@@ -1,0 +1,767 @@
+//! One ring: its memory, its engine, its waiters, its numbers. The typed and
+//! the erased face are both thin layers over this.
+#![allow(clippy::disallowed_types)] // counters of this process; no algorithm rests on them
+
+use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::ffi::c_void;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::Duration;
+
+use event_listener::Event;
+
+use crate::error::BuildError;
+use crate::options::{OpenMode, Options};
+use crate::os::event::EventFd;
+use crate::os::segment::{RoleLock, Segment, SegmentError};
+use crate::segment::{BENCHES_AT, ENGINE_AT, FLAG_RECORDS, HEAD_BYTES, Head};
+use crate::strategy::{Arity, Geometry, PopRefusal, PushRefusal, RawRing, Shape, Strategy};
+use crate::wait::{Benches, WaitEnd};
+
+/// Numbers of one ring. Positions are exact and shared by all processes; the
+/// others count what this process saw.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Elements it can hold.
+    pub capacity: u64,
+    /// Elements inside, about.
+    pub len: u64,
+    /// Elements pushed since the ring was built (an abandoned claim counts
+    /// in `turn`, on both sides).
+    pub pushed: u64,
+    /// Elements popped since the ring was built.
+    pub popped: u64,
+    /// Pushes answered `Full`.
+    pub full: u64,
+    /// Pops answered `Empty`.
+    pub empty: u64,
+    /// Calls answered `Busy`.
+    pub busy: u64,
+    /// Times that a blocking call went to sleep.
+    pub waits: u64,
+    /// Wake-ups sent to sleepers.
+    pub wakes: u64,
+    /// Calls completed for another thread (engines that help).
+    pub helps: u64,
+    /// Participants found dead and reclaimed (engines that keep records).
+    pub dead_participants: u64,
+    /// Whether the ring has been closed.
+    pub closed: bool,
+}
+
+/// Counters of one handle: written by its thread only.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    full: AtomicU64,
+    empty: AtomicU64,
+    busy: AtomicU64,
+    waits: AtomicU64,
+}
+
+impl Tally {
+    #[cold]
+    fn add(counter: &AtomicU64) {
+        // One writer for a handle's tally; where several threads share one
+        // (the erased face without handles) a lost count is the price of no
+        // locked instruction.
+        counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+    pub(crate) fn push_refused(&self, why: PushRefusal) {
+        match why {
+            PushRefusal::Full => Self::add(&self.full),
+            PushRefusal::Busy => Self::add(&self.busy),
+            PushRefusal::Closed => {}
+        }
+    }
+    pub(crate) fn pop_refused(&self, why: PopRefusal) {
+        match why {
+            PopRefusal::Empty => Self::add(&self.empty),
+            PopRefusal::Busy => Self::add(&self.busy),
+            PopRefusal::Closed => {}
+        }
+    }
+    pub(crate) fn slept(&self) {
+        Self::add(&self.waits);
+    }
+    fn into_stats(&self, stats: &mut Stats) {
+        stats.full += self.full.load(Ordering::Relaxed);
+        stats.empty += self.empty.load(Ordering::Relaxed);
+        stats.busy += self.busy.load(Ordering::Relaxed);
+        stats.waits += self.waits.load(Ordering::Relaxed);
+    }
+}
+
+/// What to do with elements that are left when the last handle goes.
+#[derive(Clone, Copy)]
+pub(crate) struct Dropper {
+    pub(crate) call: unsafe fn(*mut u8, *mut c_void),
+    pub(crate) context: *mut c_void,
+}
+
+// SAFETY: whoever supplies a dropper promises that any thread may call it.
+unsafe impl Send for Dropper {}
+// SAFETY: as above.
+unsafe impl Sync for Dropper {}
+
+enum Region {
+    Heap { base: NonNull<u8>, layout: Layout },
+    Shared(Segment),
+}
+
+/// The roles of strategies that allow one producer or one consumer: bytes
+/// that are locked in the segment, flags otherwise.
+const ROLE_PRODUCER: u64 = 1;
+const ROLE_CONSUMER: u64 = 2;
+
+/// Proof of owning a side of a strategy that allows one.
+#[derive(Debug)]
+pub(crate) struct Role {
+    flag: Option<Arc<AtomicBool>>,
+    _lock: Option<RoleLock>,
+}
+
+impl Drop for Role {
+    fn drop(&mut self) {
+        if let Some(flag) = &self.flag {
+            flag.store(false, Ordering::Release);
+        }
+    }
+}
+
+pub(crate) struct Core<Sh: Shape, R: RawRing<Sh>> {
+    raw: R,
+    geometry: Geometry<Sh>,
+    records: bool,
+    benches: NonNull<Benches>,
+    region: Region,
+    dropper: Option<Dropper>,
+    pub(crate) pop_event: Event,
+    pub(crate) push_event: Event,
+    interrupts: AtomicU64,
+    wakes: AtomicU64,
+    producer_out: Arc<AtomicBool>,
+    consumer_out: Arc<AtomicBool>,
+    watched: AtomicBool,
+    event_fd: OnceLock<EventFd>,
+    event_armed: AtomicBool,
+    tallies: Mutex<(Vec<Weak<Tally>>, Stats)>,
+}
+
+// SAFETY: the region is reached through words and leases only; the dropper is
+// the supplier's promise.
+unsafe impl<Sh: Shape, R: RawRing<Sh>> Send for Core<Sh, R> {}
+// SAFETY: as above.
+unsafe impl<Sh: Shape, R: RawRing<Sh>> Sync for Core<Sh, R> {}
+
+/// The parts of a strategy that building needs, for engines known to the
+/// compiler and for the one chosen at run time.
+pub(crate) struct Maker<Sh: Shape, R> {
+    pub(crate) strategy: Strategy,
+    pub(crate) footprint: fn(Strategy, &Geometry<Sh>) -> Result<Layout, BuildError>,
+    pub(crate) init: unsafe fn(Strategy, NonNull<u8>, &Geometry<Sh>),
+    pub(crate) attach: unsafe fn(Strategy, NonNull<u8>, &Geometry<Sh>) -> R,
+}
+
+impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
+    /// Builds a ring in private memory.
+    pub(crate) fn private(
+        maker: &Maker<Sh, R>,
+        capacity: usize,
+        shape: Sh,
+        records: bool,
+        dropper: Option<Dropper>,
+    ) -> Result<Self, BuildError> {
+        let geometry = Geometry { capacity, shape, shared: false };
+        let (layout, engine_at) = whole(maker, &geometry)?;
+        // SAFETY: the layout has a size above zero.
+        let Some(base) = NonNull::new(unsafe { alloc_zeroed(layout) }) else {
+            return Err(BuildError::NoMemory(format!(
+                "no memory for {} bytes ({capacity} elements)",
+                layout.size()
+            )));
+        };
+        // SAFETY: fresh, zeroed, and of the computed layout.
+        let raw = unsafe {
+            base.add(BENCHES_AT).cast::<Benches>().write(Benches::new());
+            (maker.init)(maker.strategy, base.add(engine_at), &geometry);
+            (maker.attach)(maker.strategy, base.add(engine_at), &geometry)
+        };
+        Ok(Self::assemble(raw, geometry, records, Region::Heap { base, layout }, dropper))
+    }
+
+    /// Builds or attaches a ring in shared memory.
+    pub(crate) fn shared(
+        maker: &Maker<Sh, R>,
+        options: &Options,
+        shape: Sh,
+    ) -> Result<Self, BuildError> {
+        let name = options.path.as_deref().expect("the caller saw a path");
+        let asked = |capacity: usize| -> Result<(Geometry<Sh>, Head, usize), BuildError> {
+            let geometry = Geometry { capacity, shape, shared: true };
+            let (layout, engine_at) = whole(maker, &geometry)?;
+            let head = Head {
+                strategy: maker.strategy as u32,
+                capacity: capacity as u64,
+                elem_size: shape.size() as u64,
+                elem_align: shape.align() as u64,
+                flags: if options.records { FLAG_RECORDS } else { 0 },
+                length: layout.size() as u64,
+            };
+            Ok((geometry, head, engine_at))
+        };
+        let create = |segment_len: usize, geometry: &Geometry<Sh>, head: &Head, engine_at: usize| {
+            let init = |base: *mut u8| {
+                // SAFETY: `create` hands out zeroed bytes of the length asked.
+                unsafe {
+                    let base = NonNull::new_unchecked(base);
+                    base.add(BENCHES_AT).cast::<Benches>().write(Benches::new());
+                    (maker.init)(maker.strategy, base.add(engine_at), geometry);
+                    base.cast::<[u8; HEAD_BYTES]>().write(head.encode());
+                }
+                Ok(())
+            };
+            match options.open {
+                OpenMode::CreateNew => {
+                    Segment::create(name, segment_len, options.mode, init).map(|s| (s, true))
+                }
+                _ => Segment::open_or_create(name, segment_len, options.mode, init),
+            }
+        };
+        let describe = |error: SegmentError| match error {
+            SegmentError::Exists => BuildError::Exists(format!(
+                "{name} exists already; attach to it, or unlink it first"
+            )),
+            SegmentError::NotFound => BuildError::NotFound(format!(
+                "there is no ring called {name}; create it first (`turtle doctor` lists what is there)"
+            )),
+            other => BuildError::from(other),
+        };
+        let segment = if options.open == OpenMode::Attach {
+            Segment::open(name).map_err(describe)?
+        } else {
+            let (geometry, head, engine_at) = asked(options.capacity)?;
+            #[allow(clippy::cast_possible_truncation)] // it came from a usize
+            create(head.length as usize, &geometry, &head, engine_at).map_err(describe)?.0
+        };
+        // SAFETY: the segment is mapped for its length.
+        let there = unsafe { Head::read(segment.base(), segment.len()) }
+            .map_err(|error| name_it(error, name))?;
+        let capacity = if options.open == OpenMode::Attach && options.capacity == 0 {
+            usize::try_from(there.capacity).unwrap_or(usize::MAX)
+        } else {
+            options.capacity
+        };
+        // Overflows of a hostile capacity end in an error here.
+        let (geometry, mut wanted, engine_at) = asked(capacity)?;
+        let difference = there.difference(&wanted);
+        if !difference.is_empty() {
+            return Err(BuildError::Mismatch(format!("{name}: {difference}")));
+        }
+        wanted.length = there.length;
+        if there != wanted || segment.len() < whole(maker, &geometry)?.0.size() {
+            return Err(BuildError::Corrupt(format!(
+                "{name} is {} bytes long, a ring of its geometry needs {}",
+                segment.len(),
+                whole(maker, &geometry)?.0.size()
+            )));
+        }
+        // SAFETY: the geometry's footprint fits the mapping, and the head says
+        // that such a ring was built there.
+        let raw =
+            unsafe { (maker.attach)(maker.strategy, segment.base().add(engine_at), &geometry) };
+        Ok(Self::assemble(raw, geometry, options.records, Region::Shared(segment), None))
+    }
+
+    fn assemble(
+        raw: R,
+        geometry: Geometry<Sh>,
+        records: bool,
+        region: Region,
+        dropper: Option<Dropper>,
+    ) -> Self {
+        crate::os::barrier::register(geometry.shared);
+        let base = match &region {
+            Region::Heap { base, .. } => *base,
+            Region::Shared(segment) => segment.base(),
+        };
+        Self {
+            raw,
+            geometry,
+            records,
+            // SAFETY: inside the region; written when it was built.
+            benches: unsafe { base.add(BENCHES_AT) }.cast(),
+            region,
+            dropper,
+            pop_event: Event::new(),
+            push_event: Event::new(),
+            interrupts: AtomicU64::new(0),
+            wakes: AtomicU64::new(0),
+            producer_out: Arc::default(),
+            consumer_out: Arc::default(),
+            watched: AtomicBool::new(false),
+            event_fd: OnceLock::new(),
+            event_armed: AtomicBool::new(false),
+            tallies: Mutex::default(),
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn raw(&self) -> &R {
+        &self.raw
+    }
+    pub(crate) fn shape(&self) -> Sh {
+        self.geometry.shape
+    }
+    pub(crate) fn is_shared(&self) -> bool {
+        self.geometry.shared
+    }
+    pub(crate) fn has_records(&self) -> bool {
+        self.records
+    }
+    pub(crate) fn segment(&self) -> Option<&Segment> {
+        match &self.region {
+            Region::Shared(segment) => Some(segment),
+            Region::Heap { .. } => None,
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn benches(&self) -> &Benches {
+        // SAFETY: inside the region, which lives as long as `self`. They are
+        // words only, so another process's writes are no data race.
+        unsafe { self.benches.as_ref() }
+    }
+
+    pub(crate) fn new_tally(&self) -> Arc<Tally> {
+        let tally = Arc::new(Tally::default());
+        let mut all = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
+        all.0.push(Arc::downgrade(&tally));
+        tally
+    }
+
+    pub(crate) fn retire_tally(&self, tally: &Arc<Tally>) {
+        let mut all = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
+        tally.into_stats(&mut all.1);
+        all.0.retain(|other| other.as_ptr() != Arc::as_ptr(tally));
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let (pushed, popped) = self.raw.positions();
+        let all = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stats = all.1;
+        for tally in all.0.iter().filter_map(Weak::upgrade) {
+            tally.into_stats(&mut stats);
+        }
+        stats.capacity = self.raw.capacity() as u64;
+        stats.len = self.raw.len_hint() as u64;
+        stats.pushed = pushed;
+        stats.popped = popped;
+        stats.wakes = self.wakes.load(Ordering::Relaxed);
+        stats.closed = self.raw.is_sealed();
+        stats
+    }
+
+    /// Takes the producer's side where only one is allowed.
+    pub(crate) fn own_producer(&self) -> Result<Role, BuildError> {
+        let arity = self.raw.traits().producers;
+        self.own(arity, &self.producer_out, ROLE_PRODUCER, "producer")
+    }
+
+    /// Takes the consumer's side where only one is allowed.
+    pub(crate) fn own_consumer(&self) -> Result<Role, BuildError> {
+        let arity = self.raw.traits().consumers;
+        self.own(arity, &self.consumer_out, ROLE_CONSUMER, "consumer")
+    }
+
+    fn own(
+        &self,
+        arity: Arity,
+        flag: &Arc<AtomicBool>,
+        role: u64,
+        word: &str,
+    ) -> Result<Role, BuildError> {
+        if arity == Arity::Many {
+            return Ok(Role { flag: None, _lock: None });
+        }
+        let taken = || {
+            BuildError::NoHandle(format!(
+                "{} allows one {word}, and it is out; drop or release it first",
+                self.raw.traits().name
+            ))
+        };
+        if flag.swap(true, Ordering::Acquire) {
+            return Err(taken());
+        }
+        let mut owned = Role { flag: Some(flag.clone()), _lock: None };
+        if let Some(segment) = self.segment() {
+            // The kernel frees the lock when its process dies, however it dies.
+            owned._lock = Some(segment.try_own(role)?.ok_or_else(taken)?);
+        }
+        Ok(owned)
+    }
+
+    /// One push: `write` fills the payload. `raw` is the caller's own copy of
+    /// the view, nearer to it than the one in here.
+    ///
+    /// # Safety
+    /// `raw` and `side` is this ring's, used by this thread only; arity holds; `write`
+    /// writes the whole payload and does not panic.
+    #[inline(always)]
+    pub(crate) unsafe fn try_push_on(
+        &self,
+        raw: &R,
+        side: &mut R::Producer,
+        write: impl FnOnce(*mut u8),
+    ) -> Result<(), PushRefusal> {
+        // SAFETY: the caller's promise; the claim is committed or abandoned.
+        unsafe {
+            let claim = raw.try_claim(side)?;
+            claim.write(write);
+            if let Err((claim, why)) = raw.try_commit(side, claim) {
+                raw.abandon(side, claim);
+                return Err(why);
+            }
+        }
+        self.pushed(1);
+        Ok(())
+    }
+
+    /// One pop: `read` moves the payload out.
+    ///
+    /// # Safety
+    /// `raw` and `side` is this ring's, used by this thread only; arity holds; `read`
+    /// does not panic.
+    #[inline(always)]
+    pub(crate) unsafe fn try_pop_on<T>(
+        &self,
+        raw: &R,
+        side: &mut R::Consumer,
+        read: impl FnOnce(*mut u8) -> T,
+    ) -> Result<T, PopRefusal> {
+        // SAFETY: the caller's promise; the take is released.
+        let value = unsafe {
+            let taken = raw.try_take(side)?;
+            let value = taken.read(read);
+            raw.release(side, taken);
+            value
+        };
+        self.popped(1);
+        Ok(value)
+    }
+
+    /// Tells sleeping consumers of `n` new elements.
+    #[inline(always)]
+    pub(crate) fn pushed(&self, n: usize) {
+        if self.benches().pop.anyone() {
+            self.wake_consumers(n);
+        }
+    }
+
+    /// Tells sleeping producers of `n` free slots.
+    #[inline(always)]
+    pub(crate) fn popped(&self, n: usize) {
+        if self.benches().push.anyone() {
+            self.wake_producers(n);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn wake_consumers(&self, n: usize) {
+        let woken = self.benches().pop.wake(n, &self.pop_event, self.geometry.shared);
+        self.wakes.fetch_add(woken as u64, Ordering::Relaxed);
+        self.signal_event_fd();
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn wake_producers(&self, n: usize) {
+        let woken = self.benches().push.wake(n, &self.push_event, self.geometry.shared);
+        self.wakes.fetch_add(woken as u64, Ordering::Relaxed);
+    }
+
+    fn signal_event_fd(&self) {
+        if let Some(fd) = self.event_fd.get() {
+            if self.event_armed.swap(false, Ordering::AcqRel) {
+                // A full counter is readable already: nothing is lost.
+                let _ = fd.signal();
+            }
+        }
+    }
+
+    /// Makes the event descriptor quiet and ready to be signalled again.
+    /// `true`: look once more, something may have come meanwhile.
+    #[inline]
+    pub(crate) fn rearm_event_fd(&self) -> bool {
+        match self.event_fd.get() {
+            None => false,
+            Some(fd) => self.rearm(fd),
+        }
+    }
+
+    #[cold]
+    fn rearm(&self, fd: &EventFd) -> bool {
+        let _ = fd.drain();
+        self.event_armed.store(true, Ordering::Release);
+        self.benches().pop.announce(self.geometry.shared);
+        true
+    }
+
+    /// Blocks on the producers' bench. The first attempt has been made.
+    #[cold]
+    pub(crate) fn block_push<T>(
+        &self,
+        timeout: Option<Duration>,
+        tally: &Tally,
+        attempt: impl FnMut() -> Option<T>,
+    ) -> Result<T, WaitEnd> {
+        let seen = self.interrupts.load(Ordering::Acquire);
+        self.benches().push.block(
+            timeout,
+            self.geometry.shared,
+            attempt,
+            || self.interrupts.load(Ordering::Acquire) != seen,
+            || tally.slept(),
+            || self.wake_producers(1),
+        )
+    }
+
+    /// Blocks on the consumers' bench. The first attempt has been made.
+    #[cold]
+    pub(crate) fn block_pop<T>(
+        &self,
+        timeout: Option<Duration>,
+        tally: &Tally,
+        mut attempt: impl FnMut() -> Option<T>,
+    ) -> Result<T, WaitEnd> {
+        let seen = self.interrupts.load(Ordering::Acquire);
+        self.benches().pop.block(
+            timeout,
+            self.geometry.shared,
+            || {
+                attempt().or_else(|| {
+                    // Closing may have met a push that was halfway, or the
+                    // closer may have died: finish it for them.
+                    if self.raw.is_sealed() {
+                        self.raw.seal();
+                        return attempt();
+                    }
+                    None
+                })
+            },
+            || self.interrupts.load(Ordering::Acquire) != seen,
+            || tally.slept(),
+            || self.wake_consumers(1),
+        )
+    }
+
+    /// Closes the ring: idempotent, by anyone, wakes everyone.
+    pub(crate) fn close(&self) {
+        self.raw.seal();
+        self.wake_everyone();
+    }
+
+    /// Ends every wait of this process once.
+    pub(crate) fn interrupt(&self) {
+        self.interrupts.fetch_add(1, Ordering::AcqRel);
+        self.wake_everyone();
+    }
+
+    fn wake_everyone(&self) {
+        let benches = self.benches();
+        benches.pop.wake_all(&self.pop_event, self.geometry.shared);
+        self.signal_event_fd();
+        benches.push.wake_all(&self.push_event, self.geometry.shared);
+    }
+
+    /// Whether asynchronous waiters need a watcher: a peer in another process
+    /// cannot call their wakers, and without the barrier none may be called.
+    fn needs_watcher(&self) -> bool {
+        self.geometry.shared || !crate::os::barrier::register(false)
+    }
+
+}
+
+impl<Sh, R> Core<Sh, R>
+where
+    Sh: Shape + 'static,
+    R: RawRing<Sh> + 'static,
+{
+    /// A descriptor that becomes readable when an element may be there.
+    pub(crate) fn event_fd(self: &Arc<Self>) -> std::io::Result<i32> {
+        if self.event_fd.get().is_none() {
+            // Two threads at once: one of the two descriptors is dropped.
+            let _ = self.event_fd.set(EventFd::new()?);
+            self.watch();
+            let fd = self.event_fd.get().expect("set above");
+            self.rearm(fd);
+            if self.raw.len_hint() > 0 || self.raw.is_sealed() {
+                self.signal_event_fd();
+            }
+        }
+        Ok(self.event_fd.get().expect("set above").raw_fd())
+    }
+
+    /// Starts the watcher thread if this ring needs one and has none: it
+    /// sleeps at both benches and wakes asynchronous waiters. It ends with
+    /// the ring.
+    pub(crate) fn watch(self: &Arc<Self>) {
+        if !self.needs_watcher() || self.watched.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        for consumers in [true, false] {
+            let weak = Arc::downgrade(self);
+            let body = move || {
+                while let Some(core) = weak.upgrade() {
+                    let shared = core.geometry.shared;
+                    if consumers {
+                        core.benches().pop.watch(shared);
+                        core.pop_event.notify(usize::MAX);
+                        if core.raw.len_hint() > 0 || core.raw.is_sealed() {
+                            core.signal_event_fd();
+                        }
+                    } else {
+                        core.benches().push.watch(shared);
+                        core.push_event.notify(usize::MAX);
+                    }
+                }
+            };
+            // If the system has no thread left, waiters re-check when polled.
+            let _ = std::thread::Builder::new().name("turtle-watcher".into()).spawn(body);
+        }
+    }
+}
+
+impl<Sh: Shape, R: RawRing<Sh>> Drop for Core<Sh, R> {
+    fn drop(&mut self) {
+        let Region::Heap { base, layout } = self.region else {
+            return; // shared data outlives every process that looks at it
+        };
+        /// Frees the memory even if a drop of an element panics; the elements
+        /// after that one are dropped too, as far as they do not panic.
+        struct Rest<'a, Sh: Shape, R: RawRing<Sh>> {
+            raw: &'a R,
+            left: Vec<*mut u8>,
+            dropper: Option<Dropper>,
+            base: NonNull<u8>,
+            layout: Layout,
+            shape: std::marker::PhantomData<Sh>,
+        }
+        impl<Sh: Shape, R: RawRing<Sh>> Rest<'_, Sh, R> {
+            fn drop_elements(&mut self) {
+                if let Some(Dropper { call, context }) = self.dropper {
+                    while let Some(payload) = self.left.pop() {
+                        // SAFETY: still inside, and visited once.
+                        unsafe { call(payload, context) };
+                    }
+                }
+            }
+        }
+        impl<Sh: Shape, R: RawRing<Sh>> Drop for Rest<'_, Sh, R> {
+            fn drop(&mut self) {
+                if !self.left.is_empty() {
+                    // A drop panicked: go on with the others. One more panic
+                    // here aborts, as it does for the standard collections.
+                    self.drop_elements();
+                }
+                // SAFETY: the last owner; allocated with this layout.
+                unsafe {
+                    self.raw.finish();
+                    self.base.add(BENCHES_AT).cast::<Benches>().drop_in_place();
+                    dealloc(self.base.as_ptr(), self.layout);
+                }
+            }
+        }
+        let mut rest = Rest {
+            raw: &self.raw,
+            left: Vec::new(),
+            dropper: self.dropper,
+            base,
+            layout,
+            shape: std::marker::PhantomData::<Sh>,
+        };
+        if rest.dropper.is_some() {
+            // SAFETY: the last handle is gone, nobody else uses the ring.
+            unsafe { self.raw.for_each_left(|payload| rest.left.push(payload)) };
+            rest.left.reverse(); // oldest first
+        }
+        rest.drop_elements();
+    }
+}
+
+impl<Sh: Shape, R: RawRing<Sh>> std::fmt::Debug for Core<Sh, R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ring")
+            .field("strategy", &self.raw.traits().name)
+            .field("capacity", &self.raw.capacity())
+            .field("len", &self.raw.len_hint())
+            .field("closed", &self.raw.is_sealed())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The layout of a whole region, and where the engine's part begins.
+fn whole<Sh: Shape, R>(
+    maker: &Maker<Sh, R>,
+    geometry: &Geometry<Sh>,
+) -> Result<(Layout, usize), BuildError> {
+    if geometry.capacity == 0 {
+        return Err(BuildError::Invalid("capacity is 0; a bounded ring holds at least 1 element".into()));
+    }
+    let engine = (maker.footprint)(maker.strategy, geometry)?;
+    let head_end = BENCHES_AT + size_of::<Benches>();
+    let head = Layout::from_size_align(head_end.max(ENGINE_AT), 128).expect("small and aligned");
+    let (layout, at) = head.extend(engine).map_err(|_| {
+        BuildError::Invalid(format!("{} elements do not fit the address space", geometry.capacity))
+    })?;
+    Ok((layout.pad_to_align(), at))
+}
+
+fn name_it(error: BuildError, name: &str) -> BuildError {
+    match error {
+        BuildError::Corrupt(text) => BuildError::Corrupt(format!("{name}: {text}")),
+        BuildError::Mismatch(text) => BuildError::Mismatch(format!("{name}: {text}")),
+        other => other,
+    }
+}
+
+
+/// Fills in what the options leave to the ring that is there: the strategy
+/// if none is named, element size, alignment and records if the size is 0.
+pub(crate) fn resolve(options: &Options) -> Result<Options, BuildError> {
+    let mut options = options.clone();
+    let open = options.strategy.is_none() || options.elem_size == 0;
+    if !open || options.open == OpenMode::CreateNew {
+        return Ok(options);
+    }
+    let name = options.path.as_deref().unwrap_or_default();
+    let segment = match Segment::open(name) {
+        Ok(segment) => segment,
+        Err(SegmentError::NotFound) => return Ok(options), // creating says the rest
+        Err(error) => return Err(error.into()),
+    };
+    // SAFETY: mapped for its length.
+    let head = unsafe { Head::read(segment.base(), segment.len()) }
+        .map_err(|error| name_it(error, name))?;
+    if options.strategy.is_none() {
+        let strategy = Strategy::from_number(head.strategy).ok_or_else(|| {
+            BuildError::Unsupported(format!(
+                "{name} uses strategy number {}, which this build does not have",
+                head.strategy
+            ))
+        })?;
+        options.strategy = Some(strategy);
+    }
+    if options.elem_size == 0 {
+        let whole = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+        options.records = head.flags & FLAG_RECORDS != 0;
+        options.elem_align = whole(head.elem_align);
+        let lead = if options.records { options.elem_align.max(8) } else { 0 };
+        options.elem_size = whole(head.elem_size).saturating_sub(lead);
+        if options.capacity == 0 {
+            options.capacity = whole(head.capacity);
+        }
+    }
+    Ok(options)
+}

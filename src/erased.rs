@@ -1,0 +1,1076 @@
+//! The same face over fixed-size byte records, without generics. All bindings
+//! sit on it: an engine is compiled once here for every language.
+//!
+//! [`DynRing`] is used by any thread: where an engine needs private state it
+//! is kept per side, and on `spsc` the first thread to push (pop) owns that
+//! side until it releases it or ends. [`DynProducer`] and [`DynConsumer`] are
+//! explicit handles, one thread at a time each, and a little faster.
+//!
+//! An address that is no slot, a second commit, a forked child using a private
+//! ring: all of these are answers, not accidents. A dangling element pointer
+//! is the caller's.
+#![allow(clippy::disallowed_types)] // owner tokens and length words; no algorithm rests on them
+
+use std::cell::UnsafeCell;
+use std::fmt::Debug;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use crate::core::{Core, Dropper, Role, Stats, Tally};
+use crate::error::BuildError;
+use crate::options::Options;
+use crate::os::fork::{fork_generation, fork_guard};
+use crate::os::thread::thread_token;
+use crate::strategy::{
+    Arity, Bytes, Engine, Fixed, Lease, PopRefusal, PushRefusal, RawRing, Shape, Strategy,
+};
+use crate::wait::WaitEnd;
+
+/// How a call ended. The numbers are those of the C interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum Outcome {
+    /// Done.
+    Ok = 0,
+    /// The ring was full at some moment of the call.
+    Full = 1,
+    /// The ring was empty at some moment of the call.
+    Empty = 2,
+    /// Another call is halfway through the next slot.
+    Busy = 3,
+    /// The ring has been closed (and, for a pop, drained).
+    Closed = 4,
+    /// The time is up.
+    Timeout = 5,
+    /// `interrupt` ended the wait.
+    Interrupted = 6,
+    /// An argument that cannot be: no such slot, too long a record, a private
+    /// ring after `fork`.
+    Invalid = -1,
+    /// Another thread owns this side.
+    NoHandle = -6,
+}
+
+impl From<PushRefusal> for Outcome {
+    fn from(why: PushRefusal) -> Self {
+        match why {
+            PushRefusal::Full => Self::Full,
+            PushRefusal::Busy => Self::Busy,
+            PushRefusal::Closed => Self::Closed,
+        }
+    }
+}
+
+impl From<PopRefusal> for Outcome {
+    fn from(why: PopRefusal) -> Self {
+        match why {
+            PopRefusal::Empty => Self::Empty,
+            PopRefusal::Busy => Self::Busy,
+            PopRefusal::Closed => Self::Closed,
+        }
+    }
+}
+
+impl From<WaitEnd> for Outcome {
+    fn from(end: WaitEnd) -> Self {
+        match end {
+            WaitEnd::Timeout => Self::Timeout,
+            WaitEnd::Interrupted => Self::Interrupted,
+        }
+    }
+}
+
+/// What a producer can do with byte records.
+///
+/// # Safety of the methods
+/// `elem` is valid for `elem_size` bytes (`data` for `len`, `elems` for
+/// `n * elem_size`), in whatever alignment.
+pub trait Push {
+    /// Appends one element, or says at once why not.
+    ///
+    /// # Safety
+    /// See the trait.
+    unsafe fn try_push(&self, elem: *const u8) -> Outcome;
+    /// Appends one element; `None` waits for ever, zero is `try_push`.
+    ///
+    /// # Safety
+    /// See the trait.
+    unsafe fn push(&self, elem: *const u8, timeout: Option<Duration>) -> Outcome;
+    /// Appends as many of `n` elements as there is room for; `done` says how many.
+    ///
+    /// # Safety
+    /// See the trait.
+    unsafe fn try_push_n(&self, elems: *const u8, n: usize, done: &mut usize) -> Outcome;
+    /// Appends a record of `len` bytes (rings with records only).
+    ///
+    /// # Safety
+    /// See the trait.
+    unsafe fn push_record(&self, data: *const u8, len: usize, timeout: Option<Duration>) -> Outcome;
+    /// Lends a slot to write in.
+    fn claim(&self, slot: &mut *mut u8) -> Outcome;
+    /// Publishes a claimed slot; a refusal keeps the claim.
+    ///
+    /// # Safety
+    /// The slot's bytes are written.
+    unsafe fn commit(&self, slot: *mut u8) -> Outcome;
+    /// Publishes a claimed slot as a record of `len` bytes (rings with records only).
+    ///
+    /// # Safety
+    /// `len` bytes of the slot are written.
+    unsafe fn commit_record(&self, slot: *mut u8, len: usize) -> Outcome;
+    /// Gives a claimed slot back without a trace.
+    fn abandon(&self, slot: *mut u8) -> Outcome;
+}
+
+/// What a consumer can do with byte records.
+///
+/// # Safety of the methods
+/// `elem` is valid for writing `elem_size` bytes (`data` for `cap`, `elems`
+/// for `max * elem_size`), in whatever alignment.
+pub trait Pop {
+    /// Takes the oldest element, or says at once why not.
+    ///
+    /// # Safety
+    /// See the trait.
+    unsafe fn try_pop(&self, elem: *mut u8) -> Outcome;
+    /// Takes the oldest element; `None` waits for ever, zero is `try_pop`.
+    ///
+    /// # Safety
+    /// See the trait.
+    unsafe fn pop(&self, elem: *mut u8, timeout: Option<Duration>) -> Outcome;
+    /// Waits for one element, then takes up to `max` without waiting.
+    ///
+    /// # Safety
+    /// See the trait.
+    unsafe fn pop_n(
+        &self,
+        elems: *mut u8,
+        max: usize,
+        timeout: Option<Duration>,
+        done: &mut usize,
+    ) -> Outcome;
+    /// Takes the oldest record into `cap` bytes and sets `len`. If it does not
+    /// fit: `Invalid`, `len` set, nothing taken.
+    ///
+    /// # Safety
+    /// See the trait.
+    unsafe fn pop_record(
+        &self,
+        data: *mut u8,
+        cap: usize,
+        len: &mut usize,
+        timeout: Option<Duration>,
+    ) -> Outcome;
+    /// Takes the oldest element and lends its slot to read; `len` is the
+    /// record's length, or the element's size.
+    fn peek(&self, slot: &mut *const u8, len: &mut usize) -> Outcome;
+    /// Gives a slot that was peeked at back.
+    fn release(&self, slot: *const u8) -> Outcome;
+}
+
+/// A ring of byte records, whatever its engine.
+pub trait DynRing: Push + Pop + Debug + Send + Sync {
+    /// An explicit producer handle.
+    fn producer(self: Arc<Self>) -> Result<Box<dyn DynProducer>, BuildError>;
+    /// An explicit consumer handle.
+    fn consumer(self: Arc<Self>) -> Result<Box<dyn DynConsumer>, BuildError>;
+    /// Gives back what the calling thread owns of this ring.
+    fn release_thread(&self);
+    /// Closes the ring.
+    fn close(&self);
+    /// Whether it has been closed.
+    fn is_closed(&self) -> bool;
+    /// Ends every wait of this process once.
+    fn interrupt(&self);
+    /// Elements inside, about.
+    fn len(&self) -> usize;
+    /// Whether nothing is inside, about.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// Elements it can hold.
+    fn capacity(&self) -> usize;
+    /// Bytes of an element, or of the longest record.
+    fn elem_size(&self) -> usize;
+    /// Alignment of an element.
+    fn elem_align(&self) -> usize;
+    /// Whether slots hold records of varying length.
+    fn has_records(&self) -> bool;
+    /// Which engine it is.
+    fn strategy(&self) -> Strategy;
+    /// What has happened so far.
+    fn stats(&self) -> Stats;
+    /// Whether it lies in shared memory.
+    fn is_shared(&self) -> bool;
+    /// A descriptor that is readable when an element may be there (poll it,
+    /// then pop until `Empty`). It belongs to the ring.
+    fn event_fd(self: Arc<Self>) -> std::io::Result<i32>;
+    /// Why a call answers `Invalid` for reasons of its own, if it does so now.
+    fn trouble(&self) -> Option<&'static str>;
+}
+
+/// An explicit producer handle: one thread at a time.
+pub trait DynProducer: Push + Debug + Send {}
+/// An explicit consumer handle: one thread at a time.
+pub trait DynConsumer: Pop + Debug + Send {}
+
+/// What to call for elements that are left when a private ring ends:
+/// `call(element, context)`, from whichever thread drops the last handle.
+#[derive(Clone, Copy, Debug)]
+pub struct DropHook {
+    /// The function.
+    pub call: unsafe extern "C" fn(*mut std::ffi::c_void, *mut std::ffi::c_void),
+    /// Passed through.
+    pub context: *mut std::ffi::c_void,
+}
+
+/// Opens a ring of byte records as `options` say.
+///
+/// `drop` is called for what is left inside; private rings only.
+///
+/// # Errors
+/// See [`BuildError`].
+///
+/// # Safety
+/// `drop`, if given, may be called from any thread.
+pub unsafe fn open(
+    options: &Options,
+    drop: Option<DropHook>,
+) -> Result<Arc<dyn DynRing>, BuildError> {
+    fork_guard();
+    let options =
+        if options.path.is_some() { crate::core::resolve(options)? } else { options.clone() };
+    let shape = record_shape(&options)?;
+    let strategy = options.strategy.unwrap_or_default();
+    by_strategy(strategy, &options, shape, drop)
+}
+
+macro_rules! define_by_strategy {
+    ($(($variant:ident, $module:ident, $engine:ident),)+) => {
+        fn by_strategy(
+            strategy: Strategy,
+            options: &Options,
+            shape: Bytes,
+            drop: Option<DropHook>,
+        ) -> Result<Arc<dyn DynRing>, BuildError> {
+            match strategy {
+                $(Strategy::$variant => {
+                    by_shape::<crate::strategy::$module::$engine>(options, shape, drop)
+                })+
+            }
+        }
+    };
+}
+crate::for_each_strategy!(define_by_strategy);
+
+/// The slot's shape: with records, a length word comes first.
+fn record_shape(options: &Options) -> Result<Bytes, BuildError> {
+    let element = Bytes::new(options.elem_size, options.elem_align)?;
+    if !options.records {
+        return Ok(element);
+    }
+    let lead = LENGTH_BYTES.next_multiple_of(element.align().max(8));
+    let size = (lead + element.size()).next_multiple_of(8);
+    Ok(Bytes::record(size, element.align().max(8)))
+}
+
+const LENGTH_BYTES: usize = 8;
+
+fn by_shape<S: Engine>(
+    options: &Options,
+    shape: Bytes,
+    drop: Option<DropHook>,
+) -> Result<Arc<dyn DynRing>, BuildError> {
+    // Common sizes get strides and copies that the compiler knows.
+    match (shape.size(), shape.align()) {
+        (8, 8) => make::<S, _>(options, Fixed::<8>, drop),
+        (16, 8) => make::<S, _>(options, Fixed::<16>, drop),
+        (64, 8) => make::<S, _>(options, Fixed::<64>, drop),
+        _ => make::<S, _>(options, shape, drop),
+    }
+}
+
+unsafe fn call_hook(payload: *mut u8, context: *mut std::ffi::c_void) {
+    let hook = context.cast::<DropHook>();
+    // SAFETY: the context is the hook that `make` boxed; it lives as long as
+    // the ring. The payload is an element that is still inside.
+    unsafe { ((*hook).call)(payload.cast(), (*hook).context) };
+}
+
+fn make<S, Sh>(
+    options: &Options,
+    shape: Sh,
+    drop: Option<DropHook>,
+) -> Result<Arc<dyn DynRing>, BuildError>
+where
+    S: Engine,
+    Sh: Shape + 'static,
+    S::Raw<Sh>: 'static,
+{
+    let maker = crate::ring::maker::<Sh, S>(S::STRATEGY.unwrap_or_default());
+    let hook = drop.map(Box::new);
+    let core = if options.path.is_some() {
+        if drop.is_some() {
+            return Err(BuildError::Invalid(
+                "drop is for private rings; elements in shared memory are plain data".into(),
+            ));
+        }
+        Core::shared(&maker, options, shape)?
+    } else {
+        let dropper = hook.as_deref().map(|hook| Dropper {
+            call: call_hook,
+            context: std::ptr::from_ref(hook).cast_mut().cast(),
+        });
+        Core::private(&maker, options.capacity, shape, options.records, dropper)?
+    };
+    let lead = if options.records {
+        LENGTH_BYTES.next_multiple_of(shape.align())
+    } else {
+        0
+    };
+    let tally = core.new_tally();
+    Ok(Arc::new_cyclic(|this: &Weak<Records<Sh, S::Raw<Sh>>>| Records {
+        producer: Seat::new(core.raw().traits().producers),
+        consumer: Seat::new(core.raw().traits().consumers),
+        generation: AtomicU32::new(fork_generation()),
+        strategy: maker.strategy,
+        lead,
+        tally,
+        core: Arc::new(core),
+        this: this.clone(),
+        _hook: hook,
+
+    }))
+}
+
+/// A side that any thread may sit down on: at once where many may, one thread
+/// until it gets up where one may.
+struct Seat<P> {
+    arity: Arity,
+    owner: AtomicUsize,
+    side: UnsafeCell<Option<(P, Role)>>,
+}
+
+// SAFETY: `side` is used by the owner only.
+unsafe impl<P: Send> Sync for Seat<P> {}
+
+impl<P> Seat<P> {
+    fn new(arity: Arity) -> Self {
+        Self { arity, owner: AtomicUsize::new(0), side: UnsafeCell::new(None) }
+    }
+    fn get_up(&self, token: usize) {
+        if self.owner.load(Ordering::Relaxed) == token {
+            // SAFETY: this thread is the owner.
+            unsafe { *self.side.get() = None };
+            self.owner.store(0, Ordering::Release);
+        }
+    }
+}
+
+struct Records<Sh: Shape, R: RawRing<Sh>> {
+    producer: Seat<R::Producer>,
+    consumer: Seat<R::Consumer>,
+    generation: AtomicU32,
+    strategy: Strategy,
+    /// Bytes of the length word before a record, 0 without records.
+    lead: usize,
+    tally: Arc<Tally>,
+    core: Arc<Core<Sh, R>>,
+    this: Weak<Self>,
+    _hook: Option<Box<DropHook>>,
+
+}
+
+// SAFETY: the hook's owner promised that any thread may call it; everything
+// else is `Send + Sync`.
+unsafe impl<Sh: Shape, R: RawRing<Sh>> Send for Records<Sh, R> {}
+// SAFETY: as above.
+unsafe impl<Sh: Shape, R: RawRing<Sh>> Sync for Records<Sh, R> {}
+
+impl<Sh: Shape, R: RawRing<Sh>> Debug for Records<Sh, R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.core.fmt(f)
+    }
+}
+
+/// Sides to leave when a thread ends.
+trait Leave {
+    fn leave(&self, token: usize);
+}
+
+thread_local! {
+    static SEATS: std::cell::RefCell<Seats> = const { std::cell::RefCell::new(Seats(Vec::new())) };
+}
+
+struct Seats(Vec<Weak<dyn Leave>>);
+
+impl Drop for Seats {
+    fn drop(&mut self) {
+        for seat in self.0.drain(..) {
+            if let Some(ring) = seat.upgrade() {
+                ring.leave(thread_token());
+            }
+        }
+    }
+}
+
+impl<Sh: Shape, R: RawRing<Sh>> Leave for Records<Sh, R> {
+    fn leave(&self, token: usize) {
+        self.producer.get_up(token);
+        self.consumer.get_up(token);
+    }
+}
+
+impl<Sh, R> Records<Sh, R>
+where
+    Sh: Shape + 'static,
+    R: RawRing<Sh> + 'static,
+{
+    /// Refuses a private ring after fork; takes stock again for a shared one.
+    #[inline(always)]
+    fn here(&self) -> bool {
+        self.generation.load(Ordering::Relaxed) == fork_generation() || self.after_fork()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn after_fork(&self) -> bool {
+        let Some(segment) = self.core.segment() else { return false };
+        // The parent's sides are the parent's: this process starts without.
+        for owner in [&self.producer.owner, &self.consumer.owner] {
+            owner.store(0, Ordering::Relaxed);
+        }
+        crate::os::barrier::register(true);
+        if segment.attend().is_err() {
+            return false;
+        }
+        self.generation.store(fork_generation(), Ordering::Relaxed);
+        true
+    }
+
+    /// Runs `call` with the producer's side for this thread.
+    #[inline(always)]
+    fn as_producer(&self, call: impl FnOnce(&mut R::Producer) -> Outcome) -> Outcome {
+        if !self.here() {
+            return Outcome::Invalid;
+        }
+        match self.producer.arity {
+            Arity::Many => call(&mut self.core.raw().new_producer()),
+            Arity::One => {
+                if self.producer.owner.load(Ordering::Relaxed) != thread_token()
+                    && !self.sit_down_producer()
+                {
+                    return Outcome::NoHandle;
+                }
+                // SAFETY: this thread owns the seat; `call` is not re-entered,
+                // for it runs no code of the user's.
+                match unsafe { &mut *self.producer.side.get() } {
+                    Some((side, _)) => call(side),
+                    None => Outcome::NoHandle,
+                }
+            }
+        }
+    }
+
+    /// Runs `call` with the consumer's side for this thread.
+    #[inline(always)]
+    fn as_consumer(&self, call: impl FnOnce(&mut R::Consumer) -> Outcome) -> Outcome {
+        if !self.here() {
+            return Outcome::Invalid;
+        }
+        match self.consumer.arity {
+            Arity::Many => call(&mut self.core.raw().new_consumer()),
+            Arity::One => {
+                if self.consumer.owner.load(Ordering::Relaxed) != thread_token()
+                    && !self.sit_down_consumer()
+                {
+                    return Outcome::NoHandle;
+                }
+                // SAFETY: as in `as_producer`.
+                match unsafe { &mut *self.consumer.side.get() } {
+                    Some((side, _)) => call(side),
+                    None => Outcome::NoHandle,
+                }
+            }
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn sit_down_producer(&self) -> bool {
+        self.sit_down(&self.producer, || {
+            self.core.own_producer().ok().map(|role| (self.core.raw().new_producer(), role))
+        })
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn sit_down_consumer(&self) -> bool {
+        self.sit_down(&self.consumer, || {
+            self.core.own_consumer().ok().map(|role| (self.core.raw().new_consumer(), role))
+        })
+    }
+
+    fn sit_down<P>(&self, seat: &Seat<P>, side: impl FnOnce() -> Option<(P, Role)>) -> bool {
+        let token = thread_token();
+        if seat.owner.compare_exchange(0, token, Ordering::Acquire, Ordering::Relaxed).is_err() {
+            return false;
+        }
+        let side = side();
+        let taken = side.is_some();
+        // SAFETY: this thread owns the seat since the exchange.
+        unsafe { *seat.side.get() = side };
+        if !taken {
+            seat.owner.store(0, Ordering::Release);
+            return false;
+        }
+        // When the thread ends, the seat is free again.
+        let leave: Weak<dyn Leave> = self.this.clone();
+        let _ = SEATS.try_with(|seats| seats.borrow_mut().0.push(leave));
+        true
+    }
+}
+
+/// The calls of one side, once, for seats and explicit handles alike.
+struct Calls<'a, Sh: Shape, R: RawRing<Sh>> {
+    core: &'a Core<Sh, R>,
+    tally: &'a Tally,
+    lead: usize,
+}
+
+impl<Sh: Shape, R: RawRing<Sh>> Calls<'_, Sh, R> {
+    fn size(&self) -> usize {
+        self.core.shape().size()
+    }
+
+    #[inline(always)]
+    fn count_push(&self, outcome: Result<(), PushRefusal>) -> Outcome {
+        match outcome {
+            Ok(()) => Outcome::Ok,
+            Err(why) => {
+                self.tally.push_refused(why);
+                why.into()
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn count_pop(&self, outcome: Result<(), PopRefusal>) -> Outcome {
+        match outcome {
+            Ok(()) => Outcome::Ok,
+            Err(why) => {
+                self.tally.pop_refused(why);
+                why.into()
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn try_push(&self, side: &mut R::Producer, elem: *const u8) -> Outcome {
+        if self.lead != 0 {
+            return Outcome::Invalid;
+        }
+        // SAFETY: the caller gives `elem_size` bytes; the side is its own.
+        self.count_push(unsafe {
+            self.core.try_push_on(self.core.raw(), side, |slot| {
+                std::ptr::copy_nonoverlapping(elem, slot, self.core.shape().size());
+            })
+        })
+    }
+
+    #[inline(always)]
+    unsafe fn try_pop(&self, side: &mut R::Consumer, elem: *mut u8) -> Outcome {
+        if self.lead != 0 {
+            return Outcome::Invalid;
+        }
+        // SAFETY: as above.
+        self.count_pop(unsafe {
+            self.core.try_pop_on(self.core.raw(), side, |slot| {
+                std::ptr::copy_nonoverlapping(slot, elem, self.core.shape().size());
+            })
+        })
+    }
+
+    /// Before a pop answers `Empty` to someone who polls the event
+    /// descriptor: arms it again and looks once more.
+    #[inline(always)]
+    fn or_rearm(&self, mut attempt: impl FnMut() -> Outcome) -> Outcome {
+        match attempt() {
+            Outcome::Empty | Outcome::Busy if self.core.rearm_event_fd() => attempt(),
+            other => other,
+        }
+    }
+
+    /// A push that may wait: `attempt` again and again.
+    #[inline(always)]
+    fn push_within(&self, timeout: Option<Duration>, mut attempt: impl FnMut() -> Outcome) -> Outcome {
+        match attempt() {
+            Outcome::Full | Outcome::Busy if timeout != Some(Duration::ZERO) => self
+                .core
+                .block_push(timeout, self.tally, || match attempt() {
+                    Outcome::Full | Outcome::Busy => None,
+                    other => Some(other),
+                })
+                .unwrap_or_else(Outcome::from),
+            other => other,
+        }
+    }
+
+    /// A pop that may wait: `attempt` again and again.
+    #[inline(always)]
+    fn pop_within(&self, timeout: Option<Duration>, mut attempt: impl FnMut() -> Outcome) -> Outcome {
+        match self.or_rearm(&mut attempt) {
+            Outcome::Empty | Outcome::Busy if timeout != Some(Duration::ZERO) => self
+                .core
+                .block_pop(timeout, self.tally, || match attempt() {
+                    Outcome::Empty | Outcome::Busy => None,
+                    other => Some(other),
+                })
+                .unwrap_or_else(Outcome::from),
+            other => other,
+        }
+    }
+
+    unsafe fn try_push_n(
+        &self,
+        side: &mut R::Producer,
+        elems: *const u8,
+        n: usize,
+        done: &mut usize,
+    ) -> Outcome {
+        *done = 0;
+        if self.lead != 0 {
+            return Outcome::Invalid;
+        }
+        if n == 0 {
+            return Outcome::Ok;
+        }
+        let size = self.core.shape().size();
+        let mut next = elems;
+        // SAFETY: the caller gives `n` elements; at most `n` slots are filled.
+        let outcome = unsafe {
+            self.core.raw().push_run(side, n, |slot| {
+                std::ptr::copy_nonoverlapping(next, slot, size);
+                next = next.add(size);
+                true
+            })
+        };
+        self.count_push(outcome.map(|pushed| {
+            *done = pushed;
+            self.core.pushed(pushed);
+        }))
+    }
+
+    unsafe fn pop_n(
+        &self,
+        side: &mut R::Consumer,
+        elems: *mut u8,
+        max: usize,
+        timeout: Option<Duration>,
+        done: &mut usize,
+    ) -> Outcome {
+        *done = 0;
+        if self.lead != 0 {
+            return Outcome::Invalid;
+        }
+        if max == 0 {
+            return Outcome::Ok;
+        }
+        let size = self.core.shape().size();
+        self.pop_within(timeout, || {
+            let mut next = elems;
+            // SAFETY: the caller gives room for `max` elements.
+            let outcome = unsafe {
+                self.core.raw().pop_run(side, max, |slot| {
+                    std::ptr::copy_nonoverlapping(slot, next, size);
+                    next = next.add(size);
+                })
+            };
+            self.count_pop(outcome.map(|popped| {
+                *done = popped;
+                self.core.popped(popped);
+            }))
+        })
+    }
+
+    unsafe fn push_record(
+        &self,
+        side: &mut R::Producer,
+        data: *const u8,
+        len: usize,
+        timeout: Option<Duration>,
+    ) -> Outcome {
+        if self.lead == 0 || len > self.size() - self.lead {
+            return Outcome::Invalid;
+        }
+        self.push_within(timeout, || {
+            // SAFETY: the slot has room for the length word and `len` bytes.
+            self.count_push(unsafe {
+                self.core.try_push_on(self.core.raw(), side, |slot| {
+                    length_word(slot).store(len as u64, Ordering::Relaxed);
+                    std::ptr::copy_nonoverlapping(data, slot.add(self.lead), len);
+                })
+            })
+        })
+    }
+
+    unsafe fn pop_record(
+        &self,
+        side: &mut R::Consumer,
+        data: *mut u8,
+        cap: usize,
+        len: &mut usize,
+        timeout: Option<Duration>,
+    ) -> Outcome {
+        if self.lead == 0 {
+            return Outcome::Invalid;
+        }
+        let raw = self.core.raw();
+        self.pop_within(timeout, || {
+            // The length is read before the take decides: a record that does
+            // not fit stays. If someone else takes it meanwhile, the take
+            // fails and looks at the next one.
+            // SAFETY: slots of such a ring begin with a length word.
+            let fits = |slot: *mut u8| unsafe {
+                *len = self.record_len(slot);
+                *len <= cap
+            };
+            // SAFETY: the side is the caller's; the take is released below.
+            match unsafe { raw.try_take_if(side, fits) } {
+                Ok(Some(taken)) => {
+                    // SAFETY: taken, so this thread's alone; `cap` bytes of room
+                    // and the slot's own size bound the copy.
+                    unsafe {
+                        *len = self.record_len(taken.payload()).min(cap);
+                        taken.read(|slot| {
+                            std::ptr::copy_nonoverlapping(slot.add(self.lead), data, *len);
+                        });
+                        raw.release(side, taken);
+                    }
+                    self.core.popped(1);
+                    Outcome::Ok
+                }
+                Ok(None) => Outcome::Invalid,
+                Err(why) => self.count_pop(Err(why)),
+            }
+        })
+    }
+
+    /// The length of a record, never more than the slot holds whatever a peer
+    /// wrote there.
+    unsafe fn record_len(&self, slot: *mut u8) -> usize {
+        // SAFETY: the caller gives a slot that begins with a length word.
+        let len = unsafe { length_word(slot) }.load(Ordering::Relaxed);
+        usize::try_from(len).unwrap_or(usize::MAX).min(self.size() - self.lead)
+    }
+
+    fn claim(&self, side: &mut R::Producer, slot: &mut *mut u8) -> Outcome {
+        // SAFETY: the side is the caller's. A second claim on an engine that
+        // allows one answers the same slot, which is what `spsc` promises.
+        match unsafe { self.core.raw().try_claim(side) } {
+            Ok(lease) => {
+                // SAFETY: the payload has at least `lead` bytes.
+                *slot = unsafe { lease.payload().add(self.lead) };
+                Outcome::Ok
+            }
+            Err(why) => self.count_push(Err(why)),
+        }
+    }
+
+    /// The lease of a claim whose user holds only `slot`.
+    fn claimed(&self, side: &mut R::Producer, slot: *mut u8) -> Option<Lease> {
+        let payload = slot.wrapping_sub(self.lead);
+        // SAFETY: the side is the caller's; any address may be asked about.
+        unsafe { self.core.raw().claim_at(side, payload) }
+    }
+
+    unsafe fn commit(&self, side: &mut R::Producer, slot: *mut u8, len: Option<usize>) -> Outcome {
+        let room = self.size() - self.lead;
+        if len.is_some() != (self.lead != 0) || len.is_some_and(|len| len > room) {
+            return Outcome::Invalid;
+        }
+        let Some(lease) = self.claimed(side, slot) else { return Outcome::Invalid };
+        if let Some(len) = len {
+            // SAFETY: claimed, so this thread's alone.
+            unsafe { length_word(lease.payload()) }.store(len as u64, Ordering::Relaxed);
+        }
+        // SAFETY: a claim of this ring; the caller wrote the payload.
+        match unsafe { self.core.raw().try_commit(side, lease) } {
+            Ok(()) => {
+                self.core.pushed(1);
+                Outcome::Ok
+            }
+            Err((_, why)) => self.count_push(Err(why)),
+        }
+    }
+
+    fn abandon(&self, side: &mut R::Producer, slot: *mut u8) -> Outcome {
+        let Some(lease) = self.claimed(side, slot) else { return Outcome::Invalid };
+        // SAFETY: a claim of this ring.
+        unsafe { self.core.raw().abandon(side, lease) };
+        self.core.pushed(1); // sleepers may have to skip it
+        Outcome::Ok
+    }
+
+    fn peek(&self, side: &mut R::Consumer, slot: &mut *const u8, len: &mut usize) -> Outcome {
+        // SAFETY: the side is the caller's.
+        match unsafe { self.core.raw().try_take(side) } {
+            Ok(lease) => {
+                // SAFETY: taken; the payload has at least `lead` bytes.
+                unsafe {
+                    *len = if self.lead == 0 { self.size() } else { self.record_len(lease.payload()) };
+                    *slot = lease.payload().add(self.lead);
+                }
+                Outcome::Ok
+            }
+            Err(why) => self.count_pop(Err(why)),
+        }
+    }
+
+    fn release(&self, side: &mut R::Consumer, slot: *const u8) -> Outcome {
+        let payload = slot.cast_mut().wrapping_sub(self.lead);
+        // SAFETY: the side is the caller's; any address may be asked about.
+        let Some(lease) = (unsafe { self.core.raw().taken_at(side, payload) }) else {
+            return Outcome::Invalid;
+        };
+        // SAFETY: a take of this ring; its bytes are plain, nothing to move out.
+        unsafe { self.core.raw().release(side, lease) };
+        self.core.popped(1);
+        Outcome::Ok
+    }
+}
+
+/// The length word of a record's slot. All accesses to it are atomic, because
+/// a consumer reads it before its take has decided.
+unsafe fn length_word<'a>(slot: *mut u8) -> &'a AtomicU64 {
+    // SAFETY: the caller gives a slot of a ring with records: 8 aligned bytes.
+    unsafe { AtomicU64::from_ptr(slot.cast()) }
+}
+
+/// An explicit handle.
+struct Handle<P, Sh: Shape, R: RawRing<Sh>> {
+    side: UnsafeCell<P>,
+    tally: Arc<Tally>,
+    ring: Arc<Records<Sh, R>>,
+    _role: Role,
+}
+
+// SAFETY: used by one thread at a time, which is the handle's documented rule.
+unsafe impl<P: Send, Sh: Shape, R: RawRing<Sh>> Send for Handle<P, Sh, R> {}
+
+impl<P, Sh: Shape, R: RawRing<Sh>> Debug for Handle<P, Sh, R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Handle").field(&self.ring).finish()
+    }
+}
+
+impl<P, Sh: Shape, R: RawRing<Sh>> Drop for Handle<P, Sh, R> {
+    fn drop(&mut self) {
+        self.ring.core.retire_tally(&self.tally);
+    }
+}
+
+/// Gives the calls and the side of whoever pushes.
+trait WithPush<Sh: Shape, R: RawRing<Sh>> {
+    fn with_push(&self, call: impl FnOnce(Calls<'_, Sh, R>, &mut R::Producer) -> Outcome) -> Outcome;
+}
+/// Gives the calls and the side of whoever pops.
+trait WithPop<Sh: Shape, R: RawRing<Sh>> {
+    fn with_pop(&self, call: impl FnOnce(Calls<'_, Sh, R>, &mut R::Consumer) -> Outcome) -> Outcome;
+}
+
+impl<Sh: Shape + 'static, R: RawRing<Sh> + 'static> WithPush<Sh, R> for Records<Sh, R> {
+    #[inline(always)]
+    fn with_push(&self, call: impl FnOnce(Calls<'_, Sh, R>, &mut R::Producer) -> Outcome) -> Outcome {
+        let calls = Calls { core: &self.core, tally: &self.tally, lead: self.lead };
+        self.as_producer(|side| call(calls, side))
+    }
+}
+impl<Sh: Shape + 'static, R: RawRing<Sh> + 'static> WithPop<Sh, R> for Records<Sh, R> {
+    #[inline(always)]
+    fn with_pop(&self, call: impl FnOnce(Calls<'_, Sh, R>, &mut R::Consumer) -> Outcome) -> Outcome {
+        let calls = Calls { core: &self.core, tally: &self.tally, lead: self.lead };
+        self.as_consumer(|side| call(calls, side))
+    }
+}
+impl<Sh: Shape + 'static, R: RawRing<Sh> + 'static> WithPush<Sh, R> for Handle<R::Producer, Sh, R> {
+    #[inline(always)]
+    fn with_push(&self, call: impl FnOnce(Calls<'_, Sh, R>, &mut R::Producer) -> Outcome) -> Outcome {
+        if !self.ring.here() {
+            return Outcome::Invalid;
+        }
+        let calls = Calls { core: &self.ring.core, tally: &self.tally, lead: self.ring.lead };
+        // SAFETY: one thread at a time, and `call` does not come back here.
+        call(calls, unsafe { &mut *self.side.get() })
+    }
+}
+impl<Sh: Shape + 'static, R: RawRing<Sh> + 'static> WithPop<Sh, R> for Handle<R::Consumer, Sh, R> {
+    #[inline(always)]
+    fn with_pop(&self, call: impl FnOnce(Calls<'_, Sh, R>, &mut R::Consumer) -> Outcome) -> Outcome {
+        if !self.ring.here() {
+            return Outcome::Invalid;
+        }
+        let calls = Calls { core: &self.ring.core, tally: &self.tally, lead: self.ring.lead };
+        // SAFETY: one thread at a time, and `call` does not come back here.
+        call(calls, unsafe { &mut *self.side.get() })
+    }
+}
+
+macro_rules! impl_push {
+    ($($target:ty),+) => {$(
+        #[allow(clippy::undocumented_unsafe_blocks)] // each forwards the trait's own contract
+        impl<Sh: Shape + 'static, R: RawRing<Sh> + 'static> Push for $target {
+            unsafe fn try_push(&self, elem: *const u8) -> Outcome {
+                self.with_push(|calls, side| unsafe { calls.try_push(side, elem) })
+            }
+            unsafe fn push(&self, elem: *const u8, timeout: Option<Duration>) -> Outcome {
+                self.with_push(|calls, side| {
+                    calls.push_within(timeout, || unsafe { calls.try_push(side, elem) })
+                })
+            }
+            unsafe fn try_push_n(&self, elems: *const u8, n: usize, done: &mut usize) -> Outcome {
+                self.with_push(|calls, side| unsafe { calls.try_push_n(side, elems, n, done) })
+            }
+            unsafe fn push_record(
+                &self,
+                data: *const u8,
+                len: usize,
+                timeout: Option<Duration>,
+            ) -> Outcome {
+                self.with_push(|calls, side| unsafe { calls.push_record(side, data, len, timeout) })
+            }
+            fn claim(&self, slot: &mut *mut u8) -> Outcome {
+                self.with_push(|calls, side| calls.claim(side, slot))
+            }
+            unsafe fn commit(&self, slot: *mut u8) -> Outcome {
+                self.with_push(|calls, side| unsafe { calls.commit(side, slot, None) })
+            }
+            unsafe fn commit_record(&self, slot: *mut u8, len: usize) -> Outcome {
+                self.with_push(|calls, side| unsafe { calls.commit(side, slot, Some(len)) })
+            }
+            fn abandon(&self, slot: *mut u8) -> Outcome {
+                self.with_push(|calls, side| calls.abandon(side, slot))
+            }
+        }
+    )+};
+}
+
+macro_rules! impl_pop {
+    ($($target:ty),+) => {$(
+        #[allow(clippy::undocumented_unsafe_blocks)] // each forwards the trait's own contract
+        impl<Sh: Shape + 'static, R: RawRing<Sh> + 'static> Pop for $target {
+            unsafe fn try_pop(&self, elem: *mut u8) -> Outcome {
+                self.with_pop(|calls, side| {
+                    calls.or_rearm(|| unsafe { calls.try_pop(side, elem) })
+                })
+            }
+            unsafe fn pop(&self, elem: *mut u8, timeout: Option<Duration>) -> Outcome {
+                self.with_pop(|calls, side| {
+                    calls.pop_within(timeout, || unsafe { calls.try_pop(side, elem) })
+                })
+            }
+            unsafe fn pop_n(
+                &self,
+                elems: *mut u8,
+                max: usize,
+                timeout: Option<Duration>,
+                done: &mut usize,
+            ) -> Outcome {
+                self.with_pop(|calls, side| unsafe { calls.pop_n(side, elems, max, timeout, done) })
+            }
+            unsafe fn pop_record(
+                &self,
+                data: *mut u8,
+                cap: usize,
+                len: &mut usize,
+                timeout: Option<Duration>,
+            ) -> Outcome {
+                self.with_pop(|calls, side| unsafe {
+                    calls.pop_record(side, data, cap, len, timeout)
+                })
+            }
+            fn peek(&self, slot: &mut *const u8, len: &mut usize) -> Outcome {
+                self.with_pop(|calls, side| calls.peek(side, slot, len))
+            }
+            fn release(&self, slot: *const u8) -> Outcome {
+                self.with_pop(|calls, side| calls.release(side, slot))
+            }
+        }
+    )+};
+}
+
+impl_push!(Records<Sh, R>, Handle<R::Producer, Sh, R>);
+impl_pop!(Records<Sh, R>, Handle<R::Consumer, Sh, R>);
+
+impl<Sh: Shape + 'static, R: RawRing<Sh> + 'static> DynProducer for Handle<R::Producer, Sh, R> {}
+impl<Sh: Shape + 'static, R: RawRing<Sh> + 'static> DynConsumer for Handle<R::Consumer, Sh, R> {}
+
+impl<Sh: Shape + 'static, R: RawRing<Sh> + 'static> DynRing for Records<Sh, R> {
+    fn producer(self: Arc<Self>) -> Result<Box<dyn DynProducer>, BuildError> {
+        self.refuse_after_fork()?;
+        let role = self.core.own_producer()?;
+        let side = UnsafeCell::new(self.core.raw().new_producer());
+        let tally = self.core.new_tally();
+        Ok(Box::new(Handle::<R::Producer, Sh, R> { side, tally, ring: self, _role: role }))
+    }
+    fn consumer(self: Arc<Self>) -> Result<Box<dyn DynConsumer>, BuildError> {
+        self.refuse_after_fork()?;
+        let role = self.core.own_consumer()?;
+        let side = UnsafeCell::new(self.core.raw().new_consumer());
+        let tally = self.core.new_tally();
+        Ok(Box::new(Handle::<R::Consumer, Sh, R> { side, tally, ring: self, _role: role }))
+    }
+    fn release_thread(&self) {
+        self.leave(thread_token());
+    }
+    fn close(&self) {
+        self.core.close();
+    }
+    fn is_closed(&self) -> bool {
+        self.core.raw().is_sealed()
+    }
+    fn interrupt(&self) {
+        self.core.interrupt();
+    }
+    fn len(&self) -> usize {
+        self.core.raw().len_hint()
+    }
+    fn capacity(&self) -> usize {
+        self.core.raw().capacity()
+    }
+    fn elem_size(&self) -> usize {
+        self.core.shape().size() - self.lead
+    }
+    fn elem_align(&self) -> usize {
+        self.core.shape().align()
+    }
+    fn has_records(&self) -> bool {
+        self.core.has_records()
+    }
+    fn strategy(&self) -> Strategy {
+        self.strategy
+    }
+    fn stats(&self) -> Stats {
+        self.core.stats()
+    }
+    fn is_shared(&self) -> bool {
+        self.core.is_shared()
+    }
+    fn event_fd(self: Arc<Self>) -> std::io::Result<i32> {
+        self.core.event_fd()
+    }
+    fn trouble(&self) -> Option<&'static str> {
+        (!self.here()).then_some("a private ring cannot be used in a forked child; open it by name")
+    }
+}
+
+impl<Sh: Shape + 'static, R: RawRing<Sh> + 'static> Records<Sh, R> {
+    fn refuse_after_fork(&self) -> Result<(), BuildError> {
+        match self.trouble() {
+            Some(why) => Err(BuildError::Invalid(why.into())),
+            None => Ok(()),
+        }
+    }
+}
+

@@ -1,0 +1,384 @@
+//! The raw trait, the table of strategies, and what they share.
+//!
+//! An algorithm supplies [`RawRing`]; everything users see is written once
+//! over it, in `ring.rs`, `wait.rs` and `erased.rs`.
+
+pub mod any;
+mod shape;
+pub mod spsc;
+pub mod turn;
+
+pub use any::Any;
+pub use spsc::Spsc;
+pub use turn::Turn;
+pub use shape::{Bytes, Fixed, Geometry, Shape, SlotLayout, Typed};
+
+use std::alloc::Layout;
+use std::fmt::Debug;
+use std::ptr::NonNull;
+
+use crate::atomic::Tracker;
+use crate::error::BuildError;
+
+/// The engines. The numbers are part of the C interface: they are appended
+/// to and never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u32)]
+pub enum Strategy {
+    /// Turn ring: many producers, many consumers; the baseline.
+    Turn = 0,
+    /// One producer, one consumer, cached indices.
+    Spsc = 1,
+}
+
+/// Calls `$then!` with one row per strategy: `(Variant, module, Engine)`.
+///
+/// The one list of strategies. Tests, dispatch and the printed table come
+/// from it; a missing row fails to compile in [`Strategy::traits`].
+#[macro_export]
+macro_rules! for_each_strategy {
+    ($then:path) => {
+        $then! {
+            (Turn, turn, Turn),
+            (Spsc, spsc, Spsc),
+        }
+    };
+}
+
+/// How many threads may be on a side at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arity {
+    /// One at a time; further claims are refused.
+    One,
+    /// Any number.
+    Many,
+}
+
+/// What an engine promises and where that stands: printed, compared with the
+/// README by a test, never branched on.
+#[derive(Clone, Copy, Debug)]
+pub struct Traits {
+    /// The name used in every language, `"turn"`.
+    pub name: &'static str,
+    /// Producers at once.
+    pub producers: Arity,
+    /// Consumers at once.
+    pub consumers: Arity,
+    /// When a `try_` call returns.
+    pub returns: &'static str,
+    /// What a stopped or killed thread does to the others.
+    pub stopped_thread: &'static str,
+    /// Whether a killed process may be restarted and go on where it was.
+    pub survives_kill: bool,
+    /// Whether the ring can live in shared memory.
+    pub shared: bool,
+    /// Where the algorithm comes from.
+    pub source: &'static str,
+    /// Its atomic steps, in the order of the module's table.
+    pub steps: &'static [crate::atomic::Step],
+}
+
+/// Why a push did not happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PushRefusal {
+    /// Every slot was taken at some moment of the call.
+    Full,
+    /// A pop that frees the next slot has taken effect and not returned.
+    Busy,
+    /// The ring has been sealed.
+    Closed,
+}
+
+/// Why a pop did not happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PopRefusal {
+    /// Nothing was inside at some moment of the call.
+    Empty,
+    /// A push into the next slot has taken effect and not returned.
+    Busy,
+    /// The ring has been sealed and everything accepted was taken.
+    Closed,
+}
+
+/// One slot lent to one thread, by a claim (to write) or a take (to read).
+#[derive(Debug)]
+pub struct Lease {
+    pub(crate) payload: *mut u8,
+    pub(crate) tracker: *const Tracker,
+    pub(crate) ticket: u64,
+}
+
+impl Lease {
+    /// Where the payload lies: the ring's element size, at its alignment.
+    #[inline(always)]
+    #[must_use]
+    pub fn payload(&self) -> *mut u8 {
+        self.payload
+    }
+
+    /// Runs `write` on the payload, seen by the model checker as a write.
+    ///
+    /// # Safety
+    /// The lease is a claim that has not been committed or abandoned.
+    #[inline(always)]
+    pub unsafe fn write<R>(&self, write: impl FnOnce(*mut u8) -> R) -> R {
+        // SAFETY: a lease's tracker lives in the ring, which outlives it.
+        unsafe { (*self.tracker).writing(|| write(self.payload)) }
+    }
+
+    /// Runs `read` on the payload. It may move the value out.
+    ///
+    /// # Safety
+    /// The lease is a take that has not been released.
+    #[inline(always)]
+    pub unsafe fn read<R>(&self, read: impl FnOnce(*mut u8) -> R) -> R {
+        // SAFETY: as above. Moving out counts as a write: nobody else may look.
+        unsafe { (*self.tracker).writing(|| read(self.payload)) }
+    }
+}
+
+/// What every algorithm supplies, over slots of a given shape.
+///
+/// The value is a view: pointers into a region that someone else owns. It is
+/// cheap to clone, and every handle keeps a clone of its own.
+///
+/// A push is `try_claim`, a write into the lease, `try_commit`; a pop is
+/// `try_take`, a read, `release`. Which of the two push steps decides is the
+/// engine's business: one may answer `Full` when claiming, another when
+/// committing.
+///
+/// # Safety
+/// An implementor is a bounded FIFO queue, linearizable at the steps its
+/// module names: each committed payload is taken once, in order. `Full` and
+/// `Empty` are true at some moment of the call; when another call in progress
+/// prevents an answer, it is `Busy`. After `seal`, pushes answer `Closed`, and
+/// pops answer it once everything accepted was taken. A lease's payload
+/// belongs to its holder alone, and lies inside the region whatever other
+/// processes wrote there.
+pub unsafe trait RawRing<Sh: Shape>: Clone + Send + Sync + Debug {
+    /// Name, arity, progress, source, steps.
+    const TRAITS: Traits;
+    /// As `TRAITS`, for the engine that is really there.
+    fn traits(&self) -> Traits {
+        Self::TRAITS
+    }
+    /// Private state of one producer.
+    type Producer: Send + Debug;
+    /// Private state of one consumer.
+    type Consumer: Send + Debug;
+
+    /// Bytes and alignment that a ring of this geometry needs.
+    fn footprint(geometry: &Geometry<Sh>) -> Result<Layout, BuildError>;
+
+    /// Writes an empty ring at `at`.
+    ///
+    /// # Safety
+    /// `at` is valid for the footprint, zeroed, and nobody else looks at it.
+    unsafe fn init(at: NonNull<u8>, geometry: &Geometry<Sh>);
+
+    /// A view of the ring at `at`.
+    ///
+    /// # Safety
+    /// `at` holds a ring of exactly this geometry, and stays valid while the
+    /// view or a clone of it is used.
+    unsafe fn attach(at: NonNull<u8>, geometry: &Geometry<Sh>) -> Self;
+
+    /// Ends the ring: drops what the words themselves own (model checkers
+    /// keep state in them).
+    ///
+    /// # Safety
+    /// Nobody uses the ring any more; it was built by `init` in this process.
+    unsafe fn finish(&self);
+
+    /// Elements it can hold.
+    fn capacity(&self) -> usize;
+    /// Elements pushed and popped since it was built. Each is exact at some
+    /// moment of the call; not both at the same one.
+    fn positions(&self) -> (u64, u64);
+    /// Elements inside, about: exact when nobody else is active.
+    fn len_hint(&self) -> usize {
+        let (pushed, popped) = self.positions();
+        usize::try_from(pushed.saturating_sub(popped)).unwrap_or(usize::MAX).min(self.capacity())
+    }
+
+    /// A producer's state. The caller sees to the arity.
+    fn new_producer(&self) -> Self::Producer;
+    /// A consumer's state. The caller sees to the arity.
+    fn new_consumer(&self) -> Self::Consumer;
+
+    /// Lends a slot to write in.
+    ///
+    /// # Safety
+    /// `side` came from this ring; no other thread uses it now; arity holds.
+    /// At most as many claims are outstanding on one side as the engine's
+    /// module says.
+    unsafe fn try_claim(&self, side: &mut Self::Producer) -> Result<Lease, PushRefusal>;
+
+    /// Publishes a claim. A refusal gives it back, still claimed.
+    ///
+    /// # Safety
+    /// As `try_claim`; the claim came from this ring, its payload is written.
+    unsafe fn try_commit(
+        &self,
+        side: &mut Self::Producer,
+        claim: Lease,
+    ) -> Result<(), (Lease, PushRefusal)>;
+
+    /// Gives a claim back without a trace.
+    ///
+    /// # Safety
+    /// As `try_claim`; the claim came from this ring.
+    unsafe fn abandon(&self, side: &mut Self::Producer, claim: Lease);
+
+    /// Takes the oldest element and lends its slot to read from.
+    ///
+    /// # Safety
+    /// `side` came from this ring; no other thread uses it now; arity holds.
+    #[inline(always)]
+    unsafe fn try_take(&self, side: &mut Self::Consumer) -> Result<Lease, PopRefusal> {
+        // SAFETY: the caller's promise.
+        match unsafe { self.try_take_if(side, |_| true) } {
+            Ok(Some(taken)) => Ok(taken),
+            Ok(None) => unreachable!("every element is accepted"),
+            Err(why) => Err(why),
+        }
+    }
+
+    /// As `try_take`, if `accept` likes the oldest element; `None` if not.
+    /// `accept` may be called several times, and for an element that another
+    /// thread takes at the same time: it may only make atomic accesses.
+    ///
+    /// # Safety
+    /// As `try_take`; `accept` reads the payload atomically and does not panic.
+    unsafe fn try_take_if(
+        &self,
+        side: &mut Self::Consumer,
+        accept: impl FnMut(*mut u8) -> bool,
+    ) -> Result<Option<Lease>, PopRefusal>;
+
+    /// Gives a taken slot back to the producers.
+    ///
+    /// # Safety
+    /// As `try_take`; the lease came from it and its payload was moved out.
+    unsafe fn release(&self, side: &mut Self::Consumer, taken: Lease);
+
+    /// Pushes up to `n` (at least 1) elements with one decision: `fill` is
+    /// called for slot 0, 1, … in order and answers whether it wrote one; the
+    /// first `false` ends the run. Answers how many were pushed, at least 1
+    /// unless `fill` refused at once.
+    ///
+    /// # Safety
+    /// As `try_claim`. `fill` writes the whole payload when it answers `true`.
+    unsafe fn push_run(
+        &self,
+        side: &mut Self::Producer,
+        n: usize,
+        fill: impl FnMut(*mut u8) -> bool,
+    ) -> Result<usize, PushRefusal>;
+
+    /// Pops up to `n` (at least 1) elements with one decision: `read` is
+    /// called for each in order and moves it out. Answers how many, at least 1.
+    ///
+    /// # Safety
+    /// As `try_take`. `read` does not panic.
+    unsafe fn pop_run(
+        &self,
+        side: &mut Self::Consumer,
+        n: usize,
+        read: impl FnMut(*mut u8),
+    ) -> Result<usize, PopRefusal>;
+
+    /// The claim or take whose payload lies at `payload`, if one is out. For
+    /// bindings, whose users hold nothing but the address.
+    ///
+    /// # Safety
+    /// `side` as for `try_claim`.
+    unsafe fn claim_at(&self, side: &mut Self::Producer, payload: *mut u8) -> Option<Lease>;
+    /// As [`claim_at`](Self::claim_at), for a take.
+    ///
+    /// # Safety
+    /// `side` as for `try_take`.
+    unsafe fn taken_at(&self, side: &mut Self::Consumer, payload: *mut u8) -> Option<Lease>;
+
+    /// Marks the ring closed in the word that deciding pushes compare.
+    /// Idempotent; any thread; answers whether closing is complete (it may
+    /// wait for a push that is halfway; then seal again later).
+    fn seal(&self) -> bool;
+    /// Whether it has been sealed.
+    fn is_sealed(&self) -> bool;
+
+    /// Calls `f` for the payload of every element that is still inside.
+    ///
+    /// # Safety
+    /// Nobody else uses the ring, now or later.
+    unsafe fn for_each_left(&self, f: impl FnMut(*mut u8));
+}
+
+/// An engine for any shape of slot: the name users write, `Turn`.
+pub trait Engine: Debug + Send + Sync + 'static {
+    /// The algorithm over slots of shape `Sh`.
+    type Raw<Sh: Shape>: RawRing<Sh>;
+    /// Its number.
+    const STRATEGY: Option<Strategy>;
+}
+
+macro_rules! table {
+    ($(($variant:ident, $module:ident, $engine:ident),)+) => {
+        impl Strategy {
+            /// Every strategy, in the order of their numbers.
+            pub const ALL: &'static [Strategy] = &[$(Strategy::$variant),+];
+
+            /// What it promises.
+            #[must_use]
+            pub const fn traits(self) -> Traits {
+                match self {
+                    $(Strategy::$variant => {
+                        <<$module::$engine as Engine>::Raw<Fixed<8>> as RawRing<Fixed<8>>>::TRAITS
+                    })+
+                }
+            }
+
+            /// The strategy of this number.
+            #[must_use]
+            pub const fn from_number(number: u32) -> Option<Self> {
+                $(if number == Strategy::$variant as u32 { return Some(Strategy::$variant); })+
+                None
+            }
+        }
+    };
+}
+for_each_strategy!(table);
+
+impl Strategy {
+    /// Its name in every language, `"turn"`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        self.traits().name
+    }
+}
+
+impl std::fmt::Display for Strategy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl std::str::FromStr for Strategy {
+    type Err = BuildError;
+    fn from_str(name: &str) -> Result<Self, BuildError> {
+        Self::ALL.iter().copied().find(|s| s.name() == name).ok_or_else(|| {
+            let known: Vec<_> = Self::ALL.iter().map(|s| s.name()).collect();
+            BuildError::Invalid(format!(
+                "there is no strategy called {name:?}; this build has {}",
+                known.join(", ")
+            ))
+        })
+    }
+}
+
+impl Default for Strategy {
+    /// What a user who names nothing gets.
+    fn default() -> Self {
+        Strategy::Turn
+    }
+}

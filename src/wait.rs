@@ -1,0 +1,182 @@
+//! Waiting: blocking, timed and asynchronous calls over the `try_` calls.
+//!
+//! A caller that finds nothing to do spins a little, yields a little, and then
+//! sleeps at a gate. The other side's fast path pays one load of a word that
+//! hardly ever changes: no fence, no system call.
+//!
+//! # Steps
+//!
+//! | step | access | order | pairs with | why |
+//! |---|---|---|---|---|
+//! | `WAIT_ANNOUNCE` | add waiting | seq_cst | `WAKE_LOOK` | from now on whoever changes the ring opens the gate |
+//! | `WAIT_CHECK` | load waiting | relaxed | – | still announced: the barrier need not be repeated |
+//! | `WAKE_LOOK` | load waiting | relaxed | `WAIT_ANNOUNCE` | ordered after the publication by the asymmetric barrier |
+//! | `WAKE_SEEN` | load waiting | acquire | `WAIT_ANNOUNCE` | which announcements this wake-up answers |
+//! | `WAKE_CLEAR` | exchange waiting | relaxed | – | nobody is left; a later announcement makes it fail |
+//!
+//! Why no wake-up is lost: the sleeper announces itself, makes every other
+//! thread pass a full barrier, looks once more, and sleeps only if the gate's
+//! sequence has not moved since before the announcement. Whoever publishes
+//! afterwards sees the announcement and moves the sequence; whoever published
+//! before is seen by that last look. Where the kernel has no such barrier, and
+//! when a peer is killed between publishing and waking, the sleeper looks
+//! again after [`RECHECK`].
+
+use std::time::{Duration, Instant};
+
+use event_listener::Event;
+
+use crate::atomic::{Gate, GateWait, Padded, Profile, SPINS, Tuned, Word, YIELDS, light_barrier, pause, yield_now};
+
+crate::steps! {
+    /// Sleeper announces itself.
+    WAIT_ANNOUNCE;
+    /// Sleeper sees whether it is still announced.
+    WAIT_CHECK;
+    /// Waker sees whether anybody sleeps.
+    WAKE_LOOK;
+    /// Waker notes whom it answers.
+    WAKE_SEEN;
+    /// Waker notes that nobody is left.
+    WAKE_CLEAR;
+}
+
+/// A sleeper looks again at least this often, whatever happens.
+pub const RECHECK: Duration = Duration::from_millis(10);
+
+/// Where one side sleeps. Lies in the ring's region, shared if that is.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct Bench {
+    /// Announcements; 0 when nobody waits. It is no count of sleepers: one
+    /// that is killed leaves its announcement, and the next waker clears it.
+    waiting: Word,
+    gate: Gate,
+}
+
+/// Both sides' benches: `pop` is where consumers wait for elements.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct Benches {
+    pub(crate) pop: Padded<Bench>,
+    pub(crate) push: Padded<Bench>,
+}
+
+impl Benches {
+    pub(crate) fn new() -> Self {
+        let bench = || Padded(Bench { waiting: Word::new(0), gate: Gate::new() });
+        Self { pop: bench(), push: bench() }
+    }
+}
+
+/// Why a wait ended without what was waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WaitEnd {
+    Timeout,
+    Interrupted,
+}
+
+impl Bench {
+    /// Whether somebody may be asleep: the fast path's one load.
+    #[inline(always)]
+    pub(crate) fn anyone(&self) -> bool {
+        light_barrier();
+        self.waiting.load(Tuned::relaxed(WAKE_LOOK)) != 0
+    }
+
+    /// Wakes up to `n` who wait here; answers how many it reached.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn wake(&self, n: usize, event: &Event, shared: bool) -> usize {
+        let seen = self.waiting.load(Tuned::acquire(WAKE_SEEN));
+        let asleep = self.gate.open(u32::try_from(n).unwrap_or(u32::MAX), shared);
+        let polled = if asleep < n { event.notify(n - asleep) } else { 0 };
+        if asleep + polled < n && seen != 0 {
+            // Fewer than we would have woken: nobody is left of those seen.
+            let _ = self.waiting.compare_exchange(seen, 0, Tuned::relaxed(WAKE_CLEAR));
+        }
+        asleep + polled
+    }
+
+    /// Announces a waiter. Afterwards whoever publishes will open the gate,
+    /// or the waiter's next look finds what was published. `false`: this
+    /// machine cannot promise that, so look again soon.
+    pub(crate) fn announce(&self, shared: bool) -> (u64, bool) {
+        let was = self.waiting.fetch_add(1, Tuned::seq_cst(WAIT_ANNOUNCE));
+        (was.wrapping_add(1), Gate::heavy_barrier(shared))
+    }
+
+    /// Blocks until `attempt` answers something, the time is up, or
+    /// `interrupted` says so. The first attempt has been made already.
+    pub(crate) fn block<R>(
+        &self,
+        timeout: Option<Duration>,
+        shared: bool,
+        mut attempt: impl FnMut() -> Option<R>,
+        interrupted: impl Fn() -> bool,
+        on_sleep: impl Fn(),
+        pass_on: impl Fn(),
+    ) -> Result<R, WaitEnd> {
+        for round in 0..SPINS {
+            for _ in 0..1_u32 << round {
+                pause();
+            }
+            if let Some(done) = attempt() {
+                return Ok(done);
+            }
+        }
+        // A time too far away to be computed is for ever.
+        let deadline = timeout.and_then(|t| Instant::now().checked_add(t));
+        for _ in 0..YIELDS {
+            yield_now();
+            if let Some(done) = attempt() {
+                return Ok(done);
+            }
+        }
+        let mut announced = 0;
+        let mut woken = false;
+        loop {
+            if interrupted() {
+                if woken {
+                    pass_on(); // the wake-up was meant for somebody who takes
+                }
+                return Err(WaitEnd::Interrupted);
+            }
+            let sequence = self.gate.sequence();
+            let mut slice = RECHECK;
+            if announced == 0 || self.waiting.load(Tuned::relaxed(WAIT_CHECK)) != announced {
+                let (ticket, certain) = self.announce(shared);
+                announced = ticket;
+                if !certain {
+                    slice = Duration::from_millis(1);
+                    announced = 0;
+                }
+            }
+            if let Some(done) = attempt() {
+                return Ok(done);
+            }
+            if let Some(deadline) = deadline {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return Err(WaitEnd::Timeout);
+                }
+                slice = slice.min(left);
+            }
+            on_sleep();
+            woken = self.gate.wait(sequence, slice, shared) == GateWait::Moved;
+        }
+    }
+
+    /// Moves the sequence, so that everybody here looks up.
+    pub(crate) fn wake_all(&self, event: &Event, shared: bool) {
+        self.gate.open(u32::MAX, shared);
+        event.notify(usize::MAX);
+    }
+
+    /// Sleeps here for a moment (a watcher on behalf of asynchronous waiters).
+    pub(crate) fn watch(&self, shared: bool) {
+        let sequence = self.gate.sequence();
+        self.announce(shared);
+        self.gate.wait(sequence, RECHECK, shared);
+    }
+}
