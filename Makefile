@@ -33,7 +33,7 @@ help:
 	  '  make clean                   removes everything that was built' \
 	  '  make certify                 not there yet: comes with the verification work' \
 	  '' \
-	  'demo and bench pass ARGS="…" on; ARGS=--help shows what they take.'
+	  'demo and bench pass ARGS="…" on, bench to benches/rivals; ARGS=--help shows what they take.'
 
 demo:
 	@scripts/demo.sh $(ARGS)

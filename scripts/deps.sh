@@ -42,11 +42,16 @@ wheel  ziglang
 '
 
 list_only=0
+# Scripts ask for what they need and hear nothing when it is there; a person who asks for all gets an answer.
+answer=0
 groups=()
 for word in "$@"; do
     case $word in
-    --list) list_only=1 ;;
-    all) groups+=(rust lint install test demo bench wheel) ;;
+    --list) list_only=1 answer=1 ;;
+    all)
+        answer=1
+        groups+=(rust lint install test demo bench wheel)
+        ;;
     rust | lint | install | test | demo | bench | wheel) groups+=("$word") ;;
     *) die "unknown group '$word' (rust lint install test demo bench wheel all)" ;;
     esac
@@ -174,7 +179,7 @@ PY
 fi
 
 if [ ${#packages[@]} -eq 0 ] && [ ${#pips[@]} -eq 0 ] && [ -z "$rust_missing" ]; then
-    [ "$list_only" -eq 0 ] || say "deps: nothing is missing"
+    [ "$answer" -eq 0 ] || say "deps: nothing is missing"
     exit 0
 fi
 say "Missing for ${groups[*]}:"

@@ -10,9 +10,9 @@
 //! The glossary (acquire, release, publish, happens before) is
 //! `docs/memory-model.md`.
 
-#[cfg_attr(loom, path = "loom.rs")]
+#[cfg_attr(turtle_loom, path = "loom.rs")]
 #[cfg_attr(shuttle, path = "shuttle.rs")]
-#[cfg_attr(not(any(loom, shuttle)), path = "native.rs")]
+#[cfg_attr(not(any(turtle_loom, shuttle)), path = "native.rs")]
 mod backend;
 pub mod mutate;
 mod order;

@@ -189,6 +189,14 @@ fn batches_keep_their_order() {
         &format!("{four}; 3 pop 4 10-19; 3 pop 1 10-19"),
     );
     accepted(&any, &format!("{four}; 3 pop 1 10-19; 3 pop 4 10-19"));
+    // 1 was out before 2 went in, and 3 was in front of 1; so 3 came out before 2 did.
+    let early = "0 push 3 0-12; 0 push 1 0-12; 2 push 2 10-11; 4 pop 1 5-6";
+    rejected(
+        "OrderCycle",
+        &any,
+        &format!("{early}; 3 pop 2 4-20; 3 pop 3 4-20"),
+    );
+    accepted(&any, &format!("{early}; 3 pop 3 4-20; 3 pop 2 4-20"));
     // The later push of a batch took effect, so the earlier one did: 1 is inside.
     rejected("OrderCycle", &any, "0 push 1 0-; 0 push 2 0-; 1 pop 2 1-2");
     accepted(

@@ -46,9 +46,10 @@ extern "C" struct RivalsTally {
 
 namespace {
 
-// With `Runs` the place of the producer seen last stays in a register; otherwise every item goes
-// through the table.
-template <bool Runs>
+// Where the place of an item's producer is kept; the reasons stand in `queue.rs`.
+enum class Places { one, runs, mixed };
+
+template <Places places>
 struct Checker {
     RivalsTally tally{0, 0, 0};
     std::uint64_t producer = 0;
@@ -57,12 +58,12 @@ struct Checker {
 
     void take(std::uint64_t id) {
         const std::uint64_t sequence = id & 0xffffffffu;
-        if (Runs && (id >> 32) != producer) {
+        if (places == Places::runs && (id >> 32) != producer) {
             table[producer & 63] = expected;
             producer = id >> 32;
             expected = table[producer & 63];
         }
-        std::uint64_t& place = Runs ? expected : table[(id >> 32) & 63];
+        std::uint64_t& place = places == Places::mixed ? table[(id >> 32) & 63] : expected;
         tally.disorder += sequence < place;
         place = sequence + 1;
         tally.sum += id;
@@ -90,10 +91,10 @@ void produce(Push push, std::uint64_t producer, std::uint64_t items, std::size_t
     }
 }
 
-template <bool Runs, class Pop>
+template <Places places, class Pop>
 RivalsTally consume_checked(Pop pop, std::uint64_t items, std::size_t batch) {
     std::uint64_t buffer[max_batch];
-    Checker<Runs> checker;
+    Checker<places> checker;
     Wait wait;
     while (checker.tally.count < items) {
         const std::uint64_t left = items - checker.tally.count;
@@ -110,7 +111,9 @@ RivalsTally consume_checked(Pop pop, std::uint64_t items, std::size_t batch) {
 
 template <class Pop>
 RivalsTally consume(Pop pop, std::uint64_t items, std::size_t batch, bool one_producer) {
-    return one_producer || batch > 1 ? consume_checked<true>(pop, items, batch) : consume_checked<false>(pop, items, batch);
+    if (one_producer) return consume_checked<Places::one>(pop, items, batch);
+    if (batch == 1) return consume_checked<Places::mixed>(pop, items, batch);
+    return consume_checked<Places::runs>(pop, items, batch);
 }
 
 // Push one, pop one, on one thread; the sum of what came out.

@@ -180,21 +180,29 @@ pub struct Tally {
     pub disorder: u64,
 }
 
-/// Checks items as they arrive at one consumer.
+/// How a [`Checker`] finds a producer's place.
 ///
-/// Checking must not be what a run measures: a table lookup for each item alone halves the speed of
-/// a single-producer ring. So the place of the producer seen last stays in a register. With
-/// `RUNS`, items of one producer are expected to come in runs, and the table is used between them;
-/// without, every item goes through the table. A lone producer is one long run.
+/// Checking must not be what a run measures: with a table lookup for each item the fastest rings
+/// move less than half as many items. So the place is kept in a register where that can be done.
+pub mod places {
+    /// One producer: its place is a register.
+    pub const ONE: u8 = 0;
+    /// Several, in runs: the place of the producer seen last is a register.
+    pub const RUNS: u8 = 1;
+    /// Several, mixed: a table.
+    pub const MIXED: u8 = 2;
+}
+
+/// Checks items as they arrive at one consumer.
 #[derive(Debug)]
-pub struct Checker<const RUNS: bool> {
+pub struct Checker<const PLACES: u8> {
     tally: Tally,
     producer: u64,
     expected: u64,
     table: [u64; 64],
 }
 
-impl<const RUNS: bool> Default for Checker<RUNS> {
+impl<const PLACES: u8> Default for Checker<PLACES> {
     fn default() -> Self {
         Self {
             tally: Tally::default(),
@@ -205,19 +213,19 @@ impl<const RUNS: bool> Default for Checker<RUNS> {
     }
 }
 
-impl<const RUNS: bool> Checker<RUNS> {
+impl<const PLACES: u8> Checker<PLACES> {
     /// Takes note of one item.
     #[inline(always)]
     pub fn take<T: Item>(&mut self, item: &T) {
         let id = item.id();
         let (producer, sequence) = (id >> 32, id & 0xffff_ffff);
-        let expected = if RUNS {
-            if producer != self.producer {
-                self.change_to(producer);
-            }
-            &mut self.expected
-        } else {
+        if PLACES == places::RUNS && producer != self.producer {
+            self.change_to(producer);
+        }
+        let expected = if PLACES == places::MIXED {
             &mut self.table[producer as usize & 63]
+        } else {
+            &mut self.expected
         };
         self.tally.disorder += u64::from(sequence < *expected) + u64::from(!item.whole());
         *expected = sequence + 1;
@@ -368,18 +376,18 @@ impl<T: Item, P: Push<T>> Feed<P, T> {
 
 impl<T: Item, C: Pop<T>> Sink for Drain<C, T> {
     fn run(&mut self, items: u64, batch: usize, producers: usize) -> Tally {
-        if producers == 1 || batch > 1 {
-            self.run_checked::<true>(items, batch)
-        } else {
-            self.run_checked::<false>(items, batch)
+        match (producers, batch) {
+            (1, _) => self.run_checked::<{ places::ONE }>(items, batch),
+            (_, 1) => self.run_checked::<{ places::MIXED }>(items, batch),
+            (_, _) => self.run_checked::<{ places::RUNS }>(items, batch),
         }
     }
 }
 
 impl<T: Item, C: Pop<T>> Drain<C, T> {
     #[inline(never)]
-    fn run_checked<const RUNS: bool>(&mut self, items: u64, batch: usize) -> Tally {
-        let mut checker = Checker::<RUNS>::default();
+    fn run_checked<const PLACES: u8>(&mut self, items: u64, batch: usize) -> Tally {
+        let mut checker = Checker::<PLACES>::default();
         if batch == 1 {
             while checker.count() < items {
                 checker.take(&self.0.pop());
@@ -402,15 +410,19 @@ impl<T: Item, C: Pop<T>> Drain<C, T> {
 mod tests {
     use super::*;
 
-    fn seen_by<const RUNS: bool>(ids: &[u64]) -> Tally {
-        let mut checker = Checker::<RUNS>::default();
+    fn seen_by<const PLACES: u8>(ids: &[u64]) -> Tally {
+        let mut checker = Checker::<PLACES>::default();
         ids.iter().for_each(|id| checker.take(id));
         checker.tally()
     }
 
     fn seen(ids: &[u64]) -> Tally {
-        let tally = seen_by::<false>(ids);
-        assert_eq!(tally, seen_by::<true>(ids), "both ways of checking agree");
+        let tally = seen_by::<{ places::MIXED }>(ids);
+        assert_eq!(
+            tally,
+            seen_by::<{ places::RUNS }>(ids),
+            "both ways of checking agree"
+        );
         tally
     }
 
@@ -420,6 +432,7 @@ mod tests {
         assert_eq!(seen(&[0, 2, 1]).disorder, 1);
         assert_eq!(seen(&[5, 1 << 32 | 9, 4, 1 << 32 | 8]).disorder, 2);
         assert_eq!(seen(&[7, 7]).disorder, 1, "twice the same item");
+        assert_eq!(seen_by::<{ places::ONE }>(&[0, 2, 1, 2]).disorder, 1);
     }
 
     #[test]
