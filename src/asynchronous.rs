@@ -53,7 +53,13 @@ fn poll_pop<T: Send + 'static, S: Engine>(
     context: &mut Context<'_>,
 ) -> Poll<Result<T, PopError>> {
     loop {
-        match consumer.try_pop() {
+        let mut outcome = consumer.try_pop();
+        if matches!(outcome, Err(TryPopError::Empty | TryPopError::Busy))
+            && consumer.core().finish_closing()
+        {
+            outcome = consumer.try_pop();
+        }
+        match outcome {
             Ok(value) => {
                 *listener = None;
                 return Poll::Ready(Ok(value));

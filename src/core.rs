@@ -109,6 +109,9 @@ enum Region {
     Shared(Segment),
 }
 
+/// More than can wait at a gate.
+const EVERYONE: usize = u32::MAX as usize;
+
 /// The roles of strategies that allow one producer or one consumer: bytes
 /// that are locked in the segment, flags otherwise.
 const ROLE_PRODUCER: u64 = 1;
@@ -183,7 +186,7 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
         };
         // SAFETY: fresh, zeroed, and of the computed layout.
         let raw = unsafe {
-            base.add(BENCHES_AT).cast::<Benches>().write(Benches::new());
+            Benches::init(base.add(BENCHES_AT).cast());
             (maker.init)(maker.strategy, base.add(engine_at), &geometry);
             (maker.attach)(maker.strategy, base.add(engine_at), &geometry)
         };
@@ -215,7 +218,7 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
                 // SAFETY: `create` hands out zeroed bytes of the length asked.
                 unsafe {
                     let base = NonNull::new_unchecked(base);
-                    base.add(BENCHES_AT).cast::<Benches>().write(Benches::new());
+                    Benches::init(base.add(BENCHES_AT).cast());
                     (maker.init)(maker.strategy, base.add(engine_at), geometry);
                     base.cast::<[u8; HEAD_BYTES]>().write(head.encode());
                 }
@@ -232,9 +235,7 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
             SegmentError::Exists => BuildError::Exists(format!(
                 "{name} exists already; attach to it, or unlink it first"
             )),
-            SegmentError::NotFound => BuildError::NotFound(format!(
-                "there is no ring called {name}; create it first (`turtle doctor` lists what is there)"
-            )),
+            SegmentError::NotFound => not_found(name),
             other => BuildError::from(other),
         };
         let segment = if options.open == OpenMode::Attach {
@@ -390,15 +391,16 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
                 self.raw.traits().name
             ))
         };
+        if let Some(segment) = self.segment() {
+            // The kernel frees the lock when its process dies, however it dies,
+            // and a forked child does not inherit it.
+            let lock = segment.try_own(role)?.ok_or_else(taken)?;
+            return Ok(Role { flag: None, _lock: Some(lock) });
+        }
         if flag.swap(true, Ordering::Acquire) {
             return Err(taken());
         }
-        let mut owned = Role { flag: Some(flag.clone()), _lock: None };
-        if let Some(segment) = self.segment() {
-            // The kernel frees the lock when its process dies, however it dies.
-            owned._lock = Some(segment.try_own(role)?.ok_or_else(taken)?);
-        }
-        Ok(owned)
+        Ok(Role { flag: Some(flag.clone()), _lock: None })
     }
 
     /// One push: `write` fills the payload. `raw` is the caller's own copy of
@@ -420,6 +422,7 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
             claim.write(write);
             if let Err((claim, why)) = raw.try_commit(side, claim) {
                 raw.abandon(side, claim);
+                self.refused_late(why);
                 return Err(why);
             }
         }
@@ -466,9 +469,40 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
         }
     }
 
+    /// A push was refused after it had begun to decide. A consumer of a ring
+    /// that is being closed may have seen it and be waiting for its outcome.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn refused_late(&self, why: PushRefusal) {
+        if why == PushRefusal::Closed {
+            self.pushed(1);
+        }
+    }
+
+    /// A claim was given back, or a run ended early: consumers may have to
+    /// skip what is void, and a producer can clear it.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn voided(&self) {
+        self.pushed(1);
+        self.popped(1);
+    }
+
+    /// If the ring is being closed, completes that: the closer may have met a
+    /// push that was halfway, or have died. `true`: look once more.
+    pub(crate) fn finish_closing(&self) -> bool {
+        self.raw.is_sealed() && {
+            self.raw.seal();
+            true
+        }
+    }
+
     #[cold]
     #[inline(never)]
     pub(crate) fn wake_consumers(&self, n: usize) {
+        // On a closed ring this may be the last element: whoever does not get
+        // it has `Closed` to hear.
+        let n = if self.raw.is_sealed() { EVERYONE } else { n };
         let woken = self.benches().pop.wake(n, &self.pop_event, self.geometry.shared);
         self.wakes.fetch_add(woken as u64, Ordering::Relaxed);
         self.signal_event_fd();
@@ -540,15 +574,7 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
             timeout,
             self.geometry.shared,
             || {
-                attempt().or_else(|| {
-                    // Closing may have met a push that was halfway, or the
-                    // closer may have died: finish it for them.
-                    if self.raw.is_sealed() {
-                        self.raw.seal();
-                        return attempt();
-                    }
-                    None
-                })
+                attempt().or_else(|| if self.finish_closing() { attempt() } else { None })
             },
             || self.interrupts.load(Ordering::Acquire) != seen,
             || tally.slept(),
@@ -718,6 +744,12 @@ fn whole<Sh: Shape, R>(
     Ok((layout.pad_to_align(), at))
 }
 
+fn not_found(name: &str) -> BuildError {
+    BuildError::NotFound(format!(
+        "there is no ring called {name}; create it first (`turtle doctor` lists what is there)"
+    ))
+}
+
 fn name_it(error: BuildError, name: &str) -> BuildError {
     match error {
         BuildError::Corrupt(text) => BuildError::Corrupt(format!("{name}: {text}")),
@@ -738,6 +770,9 @@ pub(crate) fn resolve(options: &Options) -> Result<Options, BuildError> {
     let name = options.path.as_deref().unwrap_or_default();
     let segment = match Segment::open(name) {
         Ok(segment) => segment,
+        Err(SegmentError::NotFound) if options.open == OpenMode::Attach => {
+            return Err(not_found(name));
+        }
         Err(SegmentError::NotFound) => return Ok(options), // creating says the rest
         Err(error) => return Err(error.into()),
     };

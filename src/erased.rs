@@ -14,7 +14,7 @@
 use std::cell::UnsafeCell;
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use crate::core::{Core, Dropper, Role, Stats, Tally};
@@ -109,6 +109,8 @@ pub trait Push {
     unsafe fn push_record(&self, data: *const u8, len: usize, timeout: Option<Duration>) -> Outcome;
     /// Lends a slot to write in.
     fn claim(&self, slot: &mut *mut u8) -> Outcome;
+    /// As `claim`, waiting for room; `None` waits for ever, zero is `claim`.
+    fn claim_within(&self, slot: &mut *mut u8, timeout: Option<Duration>) -> Outcome;
     /// Publishes a claimed slot; a refusal keeps the claim.
     ///
     /// # Safety
@@ -165,6 +167,13 @@ pub trait Pop {
     /// Takes the oldest element and lends its slot to read; `len` is the
     /// record's length, or the element's size.
     fn peek(&self, slot: &mut *const u8, len: &mut usize) -> Outcome;
+    /// As `peek`, waiting for an element; `None` waits for ever, zero is `peek`.
+    fn peek_within(
+        &self,
+        slot: &mut *const u8,
+        len: &mut usize,
+        timeout: Option<Duration>,
+    ) -> Outcome;
     /// Gives a slot that was peeked at back.
     fn release(&self, slot: *const u8) -> Outcome;
 }
@@ -271,8 +280,8 @@ fn record_shape(options: &Options) -> Result<Bytes, BuildError> {
         return Ok(element);
     }
     let lead = LENGTH_BYTES.next_multiple_of(element.align().max(8));
-    let size = (lead + element.size()).next_multiple_of(8);
-    Ok(Bytes::record(size, element.align().max(8)))
+    // No rounding up: the longest record is what was asked for, exactly.
+    Ok(Bytes::record(lead + element.size(), element.align().max(8)))
 }
 
 const LENGTH_BYTES: usize = 8;
@@ -334,6 +343,7 @@ where
         producer: Seat::new(core.raw().traits().producers),
         consumer: Seat::new(core.raw().traits().consumers),
         generation: AtomicU32::new(fork_generation()),
+        arriving: Mutex::new(()),
         strategy: maker.strategy,
         lead,
         tally,
@@ -359,6 +369,15 @@ impl<P> Seat<P> {
     fn new(arity: Arity) -> Self {
         Self { arity, owner: AtomicUsize::new(0), side: UnsafeCell::new(None) }
     }
+    /// Forgets who sat here.
+    ///
+    /// # Safety
+    /// Nobody else uses the seat now.
+    unsafe fn clear(&self) {
+        // SAFETY: the caller's promise.
+        unsafe { *self.side.get() = None };
+        self.owner.store(0, Ordering::Release);
+    }
     fn get_up(&self, token: usize) {
         if self.owner.load(Ordering::Relaxed) == token {
             // SAFETY: this thread is the owner.
@@ -372,6 +391,8 @@ struct Records<Sh: Shape, R: RawRing<Sh>> {
     producer: Seat<R::Producer>,
     consumer: Seat<R::Consumer>,
     generation: AtomicU32,
+    /// Held by the thread that makes a forked child at home here.
+    arriving: Mutex<()>,
     strategy: Strategy,
     /// Bytes of the length word before a record, 0 without records.
     lead: usize,
@@ -437,9 +458,16 @@ where
     #[inline(never)]
     fn after_fork(&self) -> bool {
         let Some(segment) = self.core.segment() else { return false };
+        let _alone = self.arriving.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.generation.load(Ordering::Relaxed) == fork_generation() {
+            return true;
+        }
         // The parent's sides are the parent's: this process starts without.
-        for owner in [&self.producer.owner, &self.consumer.owner] {
-            owner.store(0, Ordering::Relaxed);
+        // SAFETY: nobody uses a seat before the generation is this process's,
+        // and this thread alone is changing that.
+        unsafe {
+            self.producer.clear();
+            self.consumer.clear();
         }
         crate::os::barrier::register(true);
         if segment.attend().is_err() {
@@ -656,6 +684,9 @@ impl<Sh: Shape, R: RawRing<Sh>> Calls<'_, Sh, R> {
                 true
             })
         };
+        if let Err(why) = outcome {
+            self.core.refused_late(why);
+        }
         self.count_push(outcome.map(|pushed| {
             *done = pushed;
             self.core.pushed(pushed);
@@ -770,6 +801,7 @@ impl<Sh: Shape, R: RawRing<Sh>> Calls<'_, Sh, R> {
         // allows one answers the same slot, which is what `spsc` promises.
         match unsafe { self.core.raw().try_claim(side) } {
             Ok(lease) => {
+                self.core.raw().note_claim(side);
                 // SAFETY: the payload has at least `lead` bytes.
                 *slot = unsafe { lease.payload().add(self.lead) };
                 Outcome::Ok
@@ -801,7 +833,10 @@ impl<Sh: Shape, R: RawRing<Sh>> Calls<'_, Sh, R> {
                 self.core.pushed(1);
                 Outcome::Ok
             }
-            Err((_, why)) => self.count_push(Err(why)),
+            Err((_, why)) => {
+                self.core.refused_late(why);
+                self.count_push(Err(why))
+            }
         }
     }
 
@@ -809,7 +844,7 @@ impl<Sh: Shape, R: RawRing<Sh>> Calls<'_, Sh, R> {
         let Some(lease) = self.claimed(side, slot) else { return Outcome::Invalid };
         // SAFETY: a claim of this ring.
         unsafe { self.core.raw().abandon(side, lease) };
-        self.core.pushed(1); // sleepers may have to skip it
+        self.core.voided();
         Outcome::Ok
     }
 
@@ -817,6 +852,7 @@ impl<Sh: Shape, R: RawRing<Sh>> Calls<'_, Sh, R> {
         // SAFETY: the side is the caller's.
         match unsafe { self.core.raw().try_take(side) } {
             Ok(lease) => {
+                self.core.raw().note_take(side);
                 // SAFETY: taken; the payload has at least `lead` bytes.
                 unsafe {
                     *len = if self.lead == 0 { self.size() } else { self.record_len(lease.payload()) };
@@ -853,7 +889,45 @@ struct Handle<P, Sh: Shape, R: RawRing<Sh>> {
     side: UnsafeCell<P>,
     tally: Arc<Tally>,
     ring: Arc<Records<Sh, R>>,
+    /// Where the handle was made, or is at home since.
+    generation: AtomicU32,
+    arity: Arity,
     _role: Role,
+}
+
+impl<P, Sh: Shape + 'static, R: RawRing<Sh> + 'static> Handle<P, Sh, R> {
+    fn new(side: P, arity: Arity, role: Role, ring: Arc<Records<Sh, R>>) -> Self {
+        Self {
+            side: UnsafeCell::new(side),
+            tally: ring.core.new_tally(),
+            ring,
+            generation: AtomicU32::new(fork_generation()),
+            arity,
+            _role: role,
+        }
+    }
+
+    /// Why the handle cannot be used in this process, if so.
+    #[inline(always)]
+    fn refusal(&self) -> Option<Outcome> {
+        if self.generation.load(Ordering::Relaxed) == fork_generation() {
+            return None;
+        }
+        self.refusal_after_fork()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn refusal_after_fork(&self) -> Option<Outcome> {
+        if !self.ring.here() {
+            return Some(Outcome::Invalid);
+        }
+        if self.arity == Arity::One {
+            return Some(Outcome::NoHandle); // the only one is the parent's
+        }
+        self.generation.store(fork_generation(), Ordering::Relaxed);
+        None
+    }
 }
 
 // SAFETY: used by one thread at a time, which is the handle's documented rule.
@@ -897,8 +971,8 @@ impl<Sh: Shape + 'static, R: RawRing<Sh> + 'static> WithPop<Sh, R> for Records<S
 impl<Sh: Shape + 'static, R: RawRing<Sh> + 'static> WithPush<Sh, R> for Handle<R::Producer, Sh, R> {
     #[inline(always)]
     fn with_push(&self, call: impl FnOnce(Calls<'_, Sh, R>, &mut R::Producer) -> Outcome) -> Outcome {
-        if !self.ring.here() {
-            return Outcome::Invalid;
+        if let Some(why) = self.refusal() {
+            return why;
         }
         let calls = Calls { core: &self.ring.core, tally: &self.tally, lead: self.ring.lead };
         // SAFETY: one thread at a time, and `call` does not come back here.
@@ -908,8 +982,8 @@ impl<Sh: Shape + 'static, R: RawRing<Sh> + 'static> WithPush<Sh, R> for Handle<R
 impl<Sh: Shape + 'static, R: RawRing<Sh> + 'static> WithPop<Sh, R> for Handle<R::Consumer, Sh, R> {
     #[inline(always)]
     fn with_pop(&self, call: impl FnOnce(Calls<'_, Sh, R>, &mut R::Consumer) -> Outcome) -> Outcome {
-        if !self.ring.here() {
-            return Outcome::Invalid;
+        if let Some(why) = self.refusal() {
+            return why;
         }
         let calls = Calls { core: &self.ring.core, tally: &self.tally, lead: self.ring.lead };
         // SAFETY: one thread at a time, and `call` does not come back here.
@@ -942,6 +1016,11 @@ macro_rules! impl_push {
             }
             fn claim(&self, slot: &mut *mut u8) -> Outcome {
                 self.with_push(|calls, side| calls.claim(side, slot))
+            }
+            fn claim_within(&self, slot: &mut *mut u8, timeout: Option<Duration>) -> Outcome {
+                self.with_push(|calls, side| {
+                    calls.push_within(timeout, || calls.claim(side, slot))
+                })
             }
             unsafe fn commit(&self, slot: *mut u8) -> Outcome {
                 self.with_push(|calls, side| unsafe { calls.commit(side, slot, None) })
@@ -993,6 +1072,16 @@ macro_rules! impl_pop {
             fn peek(&self, slot: &mut *const u8, len: &mut usize) -> Outcome {
                 self.with_pop(|calls, side| calls.peek(side, slot, len))
             }
+            fn peek_within(
+                &self,
+                slot: &mut *const u8,
+                len: &mut usize,
+                timeout: Option<Duration>,
+            ) -> Outcome {
+                self.with_pop(|calls, side| {
+                    calls.pop_within(timeout, || calls.peek(side, slot, len))
+                })
+            }
             fn release(&self, slot: *const u8) -> Outcome {
                 self.with_pop(|calls, side| calls.release(side, slot))
             }
@@ -1010,16 +1099,14 @@ impl<Sh: Shape + 'static, R: RawRing<Sh> + 'static> DynRing for Records<Sh, R> {
     fn producer(self: Arc<Self>) -> Result<Box<dyn DynProducer>, BuildError> {
         self.refuse_after_fork()?;
         let role = self.core.own_producer()?;
-        let side = UnsafeCell::new(self.core.raw().new_producer());
-        let tally = self.core.new_tally();
-        Ok(Box::new(Handle::<R::Producer, Sh, R> { side, tally, ring: self, _role: role }))
+        let arity = self.producer.arity;
+        Ok(Box::new(Handle::new(self.core.raw().new_producer(), arity, role, self)))
     }
     fn consumer(self: Arc<Self>) -> Result<Box<dyn DynConsumer>, BuildError> {
         self.refuse_after_fork()?;
         let role = self.core.own_consumer()?;
-        let side = UnsafeCell::new(self.core.raw().new_consumer());
-        let tally = self.core.new_tally();
-        Ok(Box::new(Handle::<R::Consumer, Sh, R> { side, tally, ring: self, _role: role }))
+        let arity = self.consumer.arity;
+        Ok(Box::new(Handle::new(self.core.raw().new_consumer(), arity, role, self)))
     }
     fn release_thread(&self) {
         self.leave(thread_token());

@@ -26,7 +26,7 @@
 
 pub mod asynchronous;
 pub mod atomic;
-//CHECK pub mod check;
+pub mod check;
 mod core;
 pub mod erased;
 pub mod error;

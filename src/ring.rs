@@ -11,7 +11,7 @@ use crate::core::{Core, Dropper, Maker, Role, Stats, Tally};
 use crate::error::{BuildError, PopError, PushError, TryPopError, TryPushError};
 use crate::options::Options;
 use crate::strategy::any::{Any, AnyRing};
-use crate::strategy::{Engine, Lease, RawRing, Shape, Strategy, Typed};
+use crate::strategy::{Engine, Lease, PushRefusal, RawRing, Shape, Strategy, Typed};
 use crate::wait::WaitEnd;
 
 type Raw<T, S> = <S as Engine>::Raw<Typed<T>>;
@@ -310,21 +310,38 @@ impl<T: Send, S: Engine> Producer<T, S> {
     /// engines that say so), `Closed`.
     #[inline]
     pub fn try_push(&mut self, value: T) -> Result<(), TryPushError<T>> {
-        let value = ManuallyDrop::new(value);
-        // SAFETY: this handle's own side; the copy in the slot becomes the
-        // value if it was pushed and is forgotten otherwise.
-        let outcome = unsafe {
-            self.core.try_push_on(&self.raw, &mut self.side, |slot| {
-                std::ptr::copy_nonoverlapping(&raw const *value, slot.cast(), 1);
-            })
-        };
-        match outcome {
-            Ok(()) => Ok(()),
+        // SAFETY: this handle's own side; the claim is committed or abandoned.
+        let claim = match unsafe { self.raw.try_claim(&mut self.side) } {
+            Ok(claim) => claim,
             Err(why) => {
                 self.tally.push_refused(why);
-                Err(TryPushError::new(why, ManuallyDrop::into_inner(value)))
+                return Err(TryPushError::new(why, value));
+            }
+        };
+        // SAFETY: as above; the value is moved into the slot once, and out of
+        // it again if the commit is refused.
+        unsafe {
+            claim.write(|_| ()); // a write, for the model checker; the value itself
+            claim.payload().cast::<T>().write(value); // moves without a closure: one copy
+            if let Err((claim, why)) = self.raw.try_commit(&mut self.side, claim) {
+                return Err(self.refused_late(claim, why));
             }
         }
+        self.core.pushed(1);
+        Ok(())
+    }
+
+    /// Takes the value of a refused claim back.
+    #[cold]
+    #[inline(never)]
+    fn refused_late(&mut self, claim: Lease, why: PushRefusal) -> TryPushError<T> {
+        // SAFETY: written by this thread, not committed, and read back once.
+        let value = unsafe { claim.write(|slot| slot.cast::<T>().read()) };
+        // SAFETY: this handle's own claim.
+        unsafe { self.raw.abandon(&mut self.side, claim) };
+        self.core.refused_late(why);
+        self.tally.push_refused(why);
+        TryPushError::new(why, value)
     }
 
     /// Appends `value`, waiting while the ring is full.
@@ -387,6 +404,19 @@ impl<T: Send, S: Engine> Producer<T, S> {
         if wanted == 0 {
             return Ok(0);
         }
+        /// If the iterator unwinds: others learn of what it gave, and of the rest.
+        struct Unwinding<F: Fn()>(F);
+        impl<F: Fn()> Drop for Unwinding<F> {
+            fn drop(&mut self) {
+                (self.0)();
+            }
+        }
+        let core = &self.core;
+        let unwinding = Unwinding(|| {
+            core.pushed(wanted);
+            core.voided();
+        });
+        let mut ended = false;
         // SAFETY: this handle's own side; a whole `T` is written for `true`.
         let outcome = unsafe {
             self.raw.push_run(&mut self.side, wanted, |slot| match values.next() {
@@ -394,15 +424,23 @@ impl<T: Send, S: Engine> Producer<T, S> {
                     slot.cast::<T>().write(value);
                     true
                 }
-                None => false,
+                None => {
+                    ended = true;
+                    false
+                }
             })
         };
+        std::mem::forget(unwinding);
         match outcome {
             Ok(n) => {
-                self.core.pushed(n);
+                core.pushed(n);
+                if ended {
+                    core.voided();
+                }
                 Ok(n)
             }
             Err(why) => {
+                core.refused_late(why);
                 self.tally.push_refused(why);
                 Err(TryPushError::new(why, ()))
             }
@@ -421,6 +459,7 @@ impl<T: Send, S: Engine> Producer<T, S> {
         let mut done = 0;
         loop {
             match self.try_push_batch(values) {
+                Ok(0) => return Ok(done), // it ended before it said
                 Ok(n) => done += n,
                 Err(TryPushError::Closed(())) => return Err(PushError::Closed(done)),
                 Err(_) => {
@@ -432,6 +471,7 @@ impl<T: Send, S: Engine> Producer<T, S> {
                         Err(_) => None,
                     });
                     match more {
+                        Ok(Ok(0)) => return Ok(done),
                         Ok(Ok(n)) => done += n,
                         Ok(Err(())) => return Err(PushError::Closed(done)),
                         Err(_) => return Err(PushError::Interrupted(done)),
@@ -479,14 +519,23 @@ impl<T: Send, S: Engine> Consumer<T, S> {
     /// say so), `Closed` once the ring is closed and drained.
     #[inline]
     pub fn try_pop(&mut self) -> Result<T, TryPopError> {
-        // SAFETY: this handle's own side; the value is moved out once.
-        let outcome = unsafe {
-            self.core.try_pop_on(&self.raw, &mut self.side, |slot| slot.cast::<T>().read())
+        // SAFETY: this handle's own side; the take is released.
+        let taken = match unsafe { self.raw.try_take(&mut self.side) } {
+            Ok(taken) => taken,
+            Err(why) => {
+                self.tally.pop_refused(why);
+                return Err(why.into());
+            }
         };
-        outcome.map_err(|why| {
-            self.tally.pop_refused(why);
-            why.into()
-        })
+        // SAFETY: as above; the value is moved out once.
+        let value = unsafe {
+            taken.read(|_| ()); // as in `try_push`
+            let value = taken.payload().cast::<T>().read();
+            self.raw.release(&mut self.side, taken);
+            value
+        };
+        self.core.popped(1);
+        Ok(value)
     }
 
     /// Takes the oldest element, waiting while the ring is empty.
@@ -726,6 +775,7 @@ impl<T: Send, S: Engine> Claim<'_, T, S> {
             }
             Err((lease, why)) => {
                 self.lease = Some(lease);
+                self.producer.core.refused_late(why);
                 self.producer.tally.push_refused(why);
                 Err((TryPushError::new(why, ()), self))
             }
@@ -738,7 +788,7 @@ impl<T: Send, S: Engine> Drop for Claim<'_, T, S> {
         if let Some(lease) = self.lease.take() {
             // SAFETY: the lease came from this side and was not committed.
             unsafe { self.producer.raw.abandon(&mut self.producer.side, lease) };
-            self.producer.core.pushed(1); // sleepers may have to skip it
+            self.producer.core.voided();
         }
     }
 }

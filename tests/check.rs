@@ -15,10 +15,7 @@ use std::time::Instant;
 
 use simulate::{Random, Shape, simulate};
 use turtle_buffers::check::Op::*;
-use turtle_buffers::check::{
-    Event, History, INITIAL, Inside, Op, PENDING, Recorder, Spec, Violation,
-};
-use turtle_buffers::check::{check, exhaustive};
+use turtle_buffers::check::{Event, History, Op, PENDING, Recorder, Spec, Violation, check};
 
 /// Events of a large history.
 const LARGE: usize = if cfg!(miri) {

@@ -1,7 +1,8 @@
 //! Shared segments between real processes: making, finding, losing them, and who is alive.
 //!
-//! Processes are started by running this test program again with `TURTLE_TEST_CASE` naming a case of
-//! [`child_entry`]. Parent and child talk in lines over pipes, so no test sleeps to wait for another process.
+//! Processes are started by running this test program again with `TURTLE_TEST_CASE` naming a case
+//! of [`child_entry`]. Parent and child talk in lines over pipes, so no test sleeps to wait for
+//! another process.
 #![cfg(target_os = "linux")]
 // Counters in shared memory between test processes; the rings' own atomics are not under test here.
 #![allow(clippy::disallowed_types)]
@@ -14,6 +15,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Instant;
 
 use turtle_buffers::os::segment::{Segment, SegmentError};
 use turtle_buffers::os::{barrier, fork, futex};
@@ -164,7 +166,7 @@ fn child_entry() {
     let argument = std::env::var("TURTLE_TEST_ARGUMENT").unwrap();
     // Ends a case whose parent went wrong.
     // SAFETY: alarm takes a number.
-    unsafe { libc::alarm(120) };
+    unsafe { libc::alarm(60) };
     match case.as_str() {
         "umask" => case_umask(&argument),
         "die-in-init" => case_die_in_init(&argument),
@@ -572,7 +574,8 @@ fn case_sweep() {
     assert_eq!(Segment::list(|_| true), []);
 }
 
-/// Runs a case where `/dev/shm` is an empty tmpfs of 1 MiB; skips where the system does not allow that.
+/// Runs a case where `/dev/shm` is an empty tmpfs of 1 MiB; skips where the system does not allow
+/// that.
 fn in_private_place(case: &str) {
     // SAFETY: these take nothing and cannot fail.
     let (user, group) = unsafe { (libc::geteuid(), libc::getegid()) };
@@ -784,26 +787,58 @@ fn case_attach(name: &str) {
 #[test]
 fn opening_never_ends_in_a_removed_stale_segment() {
     let name = Name::new("stale-race");
+    beside(
+        || match Segment::unlink_stale(&name.0) {
+            Ok(_) | Err(SegmentError::NotFound) => {}
+            Err(error) => panic!("{error}"),
+        },
+        || {
+            let mut created = 0;
+            while created < 200 {
+                let (segment, new) =
+                    Segment::open_or_create(&name.0, PAGE, 0o600, nothing).unwrap();
+                created += u32::from(new);
+                // Attached: from here on nobody may remove it.
+                let here = std::fs::metadata(name.file()).expect("attached, so the name stays");
+                let there = format!("/proc/self/fd/{}", segment.as_fd().as_raw_fd());
+                assert_eq!(here.ino(), std::fs::metadata(there).unwrap().ino());
+            }
+        },
+    );
+}
+
+#[test]
+fn sweepers_do_not_disturb_creators() {
+    let name = Name::new("swept");
+    beside(
+        || _ = Segment::sweep_leftovers(),
+        || {
+            for _ in 0..500 {
+                create(&name);
+                Segment::unlink(&name.0).unwrap();
+            }
+        },
+    );
+}
+
+/// Repeats `disturb` in another thread while `work` runs once.
+fn beside(disturb: impl Fn() + Sync, work: impl FnOnce()) {
+    struct SetOnDrop<'a>(&'a AtomicBool);
+    impl Drop for SetOnDrop<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        // Also when `work` panics, or the scope would wait for ever.
+        let _end = SetOnDrop(&done);
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
-                match Segment::unlink_stale(&name.0) {
-                    Ok(_) | Err(SegmentError::NotFound) => {}
-                    Err(error) => panic!("{error}"),
-                }
+                disturb();
             }
         });
-        let mut created = 0;
-        while created < 200 {
-            let (segment, new) = Segment::open_or_create(&name.0, PAGE, 0o600, nothing).unwrap();
-            created += u32::from(new);
-            // Attached: from here on nobody may remove it.
-            let here = std::fs::metadata(name.file()).expect("an attached segment keeps its name");
-            let facts = std::fs::metadata(format!("/proc/self/fd/{}", segment.as_fd().as_raw_fd()));
-            assert_eq!(here.ino(), facts.unwrap().ino());
-        }
-        done.store(true, Ordering::Relaxed);
+        work();
     });
 }
 
@@ -901,6 +936,8 @@ fn case_descriptor(fd: &str) {
     let segment = Segment::from_fd(unsafe { OwnedFd::from_raw_fd(fd) }).unwrap();
     word(&segment, 1).store(11, Ordering::Relaxed);
     let _lock = segment.try_own(7).unwrap().unwrap();
+    // The parent passed the descriptor through one exec; it goes no further by itself.
+    Peer::start("open-files", "").finish();
     say("owner");
     listen();
 }
@@ -998,16 +1035,20 @@ fn case_fork(name: &str) {
     let first = segment.try_own(1).unwrap().unwrap();
     let second = segment.try_own(2).unwrap().unwrap();
     let generation = fork::fork_generation();
-    // SAFETY: the child calls only what allocates nothing and takes no lock that another thread may hold.
+    // SAFETY: the child calls only what allocates nothing and takes no lock that another thread
+    // may hold.
     if unsafe { libc::fork() } == 0 {
         give_up_in_time();
         let changed =
             fork::fork_generation() == generation + 1 && !first.is_ours() && !second.is_ours();
-        // In the child these numbers stand for /dev/null: dropping them must not free the parent's roles.
+        // In the child these numbers stand for /dev/null: dropping them must not free the
+        // parent's roles.
         drop((first, second));
-        if changed {
-            say_raw("\n@child sees generation + 1, no locks of its own\n");
-        }
+        say_raw(if changed {
+            "\n@child sees generation + 1, no locks of its own\n"
+        } else {
+            "\n@child sees no change\n"
+        });
         while word(&segment, 1).load(Ordering::Acquire) == 0 {
             std::thread::yield_now();
         }
@@ -1117,8 +1158,10 @@ fn a_sleeper_in_another_process_is_woken() {
     let mut peer = Peer::start("sleep-on-word", &name.0);
     peer.expect("ready");
     let word = word(&segment, 0);
+    let start = Instant::now();
     let mut woken = 0;
     while woken == 0 {
+        assert!(start.elapsed().as_secs() < 60, "the sleeper is never found");
         // SAFETY: the word lives as long as `segment`.
         woken = unsafe { futex::futex_wake(word, u32::MAX, true) };
         std::thread::yield_now();

@@ -23,6 +23,8 @@ pub(super) struct RawWord {
 
 impl RawWord {
     pub(super) fn new(value: u64) -> Self {
+        // Made before the threads are: its first use would order them.
+        let _ = &*LIGHTS;
         Self { word: AtomicU64::new(value), shadow: AtomicU64::new(0) }
     }
     fn touch(&self) {
@@ -90,16 +92,53 @@ pub const YIELDS: u32 = 0;
 /// One pause of a spinning thread: nothing to model.
 pub fn pause() {}
 
+/// Nothing to model.
+pub fn prefetch_write(_at: *const u8) {}
+
 /// Lets loom run another thread; loom ends a spin loop only through this.
 pub fn yield_now() {
     loom::thread::yield_now();
 }
 
-/// Both sides of the asymmetric barrier are full fences in the model: what
-/// the pair of them gives is the order of the two sides, which loom knows of
-/// fences only.
+/// Looks at a slot that a call in flight holds, before the last one. None
+/// here: they only make the search larger.
+pub const IN_FLIGHT_LOOKS: u32 = 0;
+
+/// One word a thread, for the asymmetric barrier.
+struct Lights {
+    words: [AtomicU64; loom::MAX_THREADS],
+    next: std::sync::Mutex<usize>,
+}
+
+loom::lazy_static! {
+    static ref LIGHTS: Lights = Lights {
+        words: std::array::from_fn(|_| AtomicU64::new(0)),
+        next: std::sync::Mutex::new(0),
+    };
+}
+
+loom::thread_local! {
+    static LIGHT: std::cell::Cell<Option<usize>> = std::cell::Cell::new(None);
+}
+
+/// The cheap side of the asymmetric barrier: a read-modify-write of the
+/// thread's own word, which the expensive side accesses too.
+///
+/// Whichever comes second has seen all that came before the first: that is
+/// what the barrier promises about the two sides. A fence here would promise
+/// more, for it would make every later relaxed store of this thread publish
+/// what came before; natively this side is no instruction at all.
 pub fn light_barrier() {
-    fence(Ordering::SeqCst);
+    let me = LIGHT.with(|light| {
+        light.get().unwrap_or_else(|| {
+            let mut next = LIGHTS.next.lock().unwrap();
+            let me = *next;
+            *next += 1;
+            light.set(Some(me));
+            me
+        })
+    });
+    LIGHTS.words[me].fetch_add(1, Ordering::AcqRel);
 }
 
 /// How a wait at a [`Gate`] ended.
@@ -113,39 +152,50 @@ pub enum GateWait {
     Interrupted,
 }
 
-/// A place to sleep: a sequence under a lock, and a condition variable.
+/// A place to sleep: a sequence and a count of sleepers under a lock, and a
+/// condition variable.
 #[derive(Debug)]
 pub struct Gate {
-    sequence: Mutex<u32>,
+    state: Mutex<GateState>,
     moved: Condvar,
+}
+
+#[derive(Debug)]
+struct GateState {
+    sequence: u32,
+    asleep: u32,
 }
 
 impl Gate {
     /// A gate nobody sleeps at.
     #[must_use]
     pub fn new() -> Self {
-        Self { sequence: Mutex::new(0), moved: Condvar::new() }
+        Self { state: Mutex::new(GateState { sequence: 0, asleep: 0 }), moved: Condvar::new() }
     }
     /// The sequence now.
     pub fn sequence(&self) -> u32 {
-        *self.sequence.lock().unwrap()
+        self.state.lock().unwrap().sequence
     }
     /// Sleeps while the sequence is `seen`. There is no re-check after some
-    /// time in the model: a lost wake-up is a deadlock, which loom reports.
+    /// time in the model: a lost wake-up is a deadlock, which is reported.
     pub fn wait(&self, seen: u32, _timeout: Duration, _shared: bool) -> GateWait {
-        let mut sequence = self.sequence.lock().unwrap();
-        while *sequence == seen {
-            sequence = self.moved.wait(sequence).unwrap();
+        let mut state = self.state.lock().unwrap();
+        if state.sequence == seen {
+            state.asleep += 1;
+            drop(self.moved.wait(state).unwrap());
         }
         GateWait::Moved
     }
-    /// Moves the sequence on and wakes the sleepers; answers 1, for how many
-    /// really slept is not known here (one sleeper in the models).
-    pub fn open(&self, _n: u32, _shared: bool) -> usize {
-        let mut sequence = self.sequence.lock().unwrap();
-        *sequence = sequence.wrapping_add(1);
-        self.moved.notify_all();
-        1
+    /// Moves the sequence on and wakes up to `n` sleepers; answers how many.
+    pub fn open(&self, n: u32, _shared: bool) -> usize {
+        let mut state = self.state.lock().unwrap();
+        state.sequence = state.sequence.wrapping_add(1);
+        let woken = state.asleep.min(n);
+        state.asleep -= woken;
+        for _ in 0..woken {
+            self.moved.notify_one();
+        }
+        woken as usize
     }
     /// Always, in the model.
     pub fn has_heavy_barrier(_shared: bool) -> bool {
@@ -153,6 +203,9 @@ impl Gate {
     }
     /// The asymmetric barrier's expensive side.
     pub fn heavy_barrier(_shared: bool) -> bool {
+        for light in &LIGHTS.words {
+            light.fetch_add(1, Ordering::AcqRel);
+        }
         fence(Ordering::SeqCst);
         true
     }

@@ -19,7 +19,7 @@ mod order;
 #[cfg(turtle_trace)]
 pub mod trace;
 
-pub use backend::{Gate, GateWait, SPINS, Tracker, YIELDS, light_barrier, pause, yield_now};
+pub use backend::{Gate, GateWait, IN_FLIGHT_LOOKS, SPINS, Tracker, YIELDS, light_barrier, pause, prefetch_write, yield_now};
 pub use order::{Order, Profile, Step, Strict, Tuned, Weakened};
 
 use std::sync::atomic::Ordering;

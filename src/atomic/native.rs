@@ -73,10 +73,32 @@ pub const SPINS: u32 = 7;
 /// Yields before a waiter sleeps.
 pub const YIELDS: u32 = 4;
 
+/// Looks at a slot that a call in flight holds, before the last one.
+pub const IN_FLIGHT_LOOKS: u32 = 4;
+
 /// One pause of a spinning thread.
 #[inline(always)]
 pub fn pause() {
     std::hint::spin_loop();
+}
+
+/// Asks for the line of `at` in a state that can be written, without waiting.
+/// Any address will do: nothing is accessed.
+#[inline(always)]
+pub fn prefetch_write(at: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch never faults; processors without `prefetchw` in
+    // 64-bit mode treat it as a no-operation (Intel SDM, PREFETCHW).
+    unsafe {
+        std::arch::asm!("prefetchw [{}]", in(reg) at, options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: a prefetch never faults.
+    unsafe {
+        std::arch::asm!("prfm pstl1keep, [{}]", in(reg) at, options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let _ = at;
 }
 
 /// Lets another runnable thread go first.

@@ -64,8 +64,14 @@ pub const SPINS: u32 = 0;
 /// Waiters sleep at once in the model.
 pub const YIELDS: u32 = 0;
 
+/// Looks at a slot that a call in flight holds, before the last one.
+pub const IN_FLIGHT_LOOKS: u32 = 1;
+
 /// One pause of a spinning thread: nothing to model.
 pub fn pause() {}
+
+/// Nothing to model.
+pub fn prefetch_write(_at: *const u8) {}
 
 /// Lets the scheduler run another thread.
 pub fn yield_now() {
@@ -86,43 +92,50 @@ pub enum GateWait {
     Interrupted,
 }
 
-/// A place to sleep: a sequence and a count of sleepers under a lock.
+/// A place to sleep: a sequence and a count of sleepers under a lock, and a
+/// condition variable.
 #[derive(Debug)]
 pub struct Gate {
-    state: Mutex<(u32, usize)>,
+    state: Mutex<GateState>,
     moved: Condvar,
+}
+
+#[derive(Debug)]
+struct GateState {
+    sequence: u32,
+    asleep: u32,
 }
 
 impl Gate {
     /// A gate nobody sleeps at.
     #[must_use]
     pub fn new() -> Self {
-        Self { state: Mutex::new((0, 0)), moved: Condvar::new() }
+        Self { state: Mutex::new(GateState { sequence: 0, asleep: 0 }), moved: Condvar::new() }
     }
     /// The sequence now.
     pub fn sequence(&self) -> u32 {
-        self.state.lock().unwrap().0
+        self.state.lock().unwrap().sequence
     }
-    /// Sleeps while the sequence is `seen`; a lost wake-up is a deadlock,
-    /// which shuttle reports.
+    /// Sleeps while the sequence is `seen`. There is no re-check after some
+    /// time in the model: a lost wake-up is a deadlock, which is reported.
     pub fn wait(&self, seen: u32, _timeout: Duration, _shared: bool) -> GateWait {
         let mut state = self.state.lock().unwrap();
-        if state.0 == seen {
-            state.1 += 1;
-            state = self.moved.wait(state).unwrap();
-            state.1 = state.1.saturating_sub(1);
+        if state.sequence == seen {
+            state.asleep += 1;
+            drop(self.moved.wait(state).unwrap());
         }
         GateWait::Moved
     }
     /// Moves the sequence on and wakes up to `n` sleepers; answers how many.
     pub fn open(&self, n: u32, _shared: bool) -> usize {
         let mut state = self.state.lock().unwrap();
-        state.0 = state.0.wrapping_add(1);
-        let woken = state.1.min(n as usize);
+        state.sequence = state.sequence.wrapping_add(1);
+        let woken = state.asleep.min(n);
+        state.asleep -= woken;
         for _ in 0..woken {
             self.moved.notify_one();
         }
-        woken
+        woken as usize
     }
     /// Always, in the model.
     pub fn has_heavy_barrier(_shared: bool) -> bool {

@@ -1,14 +1,15 @@
-//! The asymmetric barrier: the rare side runs a full fence on everybody, the frequent side runs none.
+//! The asymmetric barrier: the rare side runs a full fence on everybody, the frequent side runs
+//! none.
 //!
-//! A sleeper stores "I sleep", calls [`heavy`], and looks at the ring again. A pusher publishes, passes
-//! [`light`], and looks whether somebody sleeps. `heavy` makes every other thread execute a full fence at some
-//! moment of the call: before that moment the sleeper sees the publication, after it the pusher sees the
-//! sleeper. So the pusher needs no store-load fence of its own.
+//! A sleeper stores "I sleep", calls [`heavy`], and looks at the ring again. A pusher publishes,
+//! passes [`light`], and looks whether somebody sleeps. `heavy` makes every other thread execute
+//! a full fence at some moment of the call: before that moment the sleeper sees the publication,
+//! after it the pusher sees the sleeper. So the pusher needs no store-load fence of its own.
 //!
-//! On Linux this is `membarrier(2)`: *private expedited* within a process, *global expedited* for rings that
-//! processes share. Global expedited reaches only processes that have called [`register`]`(true)`, so a
-//! shared ring may rely on it only when every attached process got `true`. Elsewhere `heavy` says `false`, and
-//! the caller sleeps in bounded slices instead.
+//! On Linux this is `membarrier(2)`: *private expedited* within a process, *global expedited* for
+//! rings that processes share. Global expedited reaches only processes that have called
+//! [`register`]`(true)`, so a shared ring may rely on it only when every attached process got
+//! `true`. Elsewhere `heavy` says `false`, and the caller sleeps in bounded slices instead.
 //!
 //! `TURTLE_NO_MEMBARRIER=1` in the environment, read once, forces that fallback.
 
@@ -17,17 +18,21 @@
 
 use std::sync::atomic::{Ordering, compiler_fence};
 
-/// Makes this process reachable by [`heavy`] calls (its own, and with `shared` those of other processes).
+/// Makes this process reachable by [`heavy`] calls (its own, and with `shared` those of other
+/// processes).
 ///
-/// Returns whether the heavy side works. Idempotent and cheap when repeated; a forked child registers anew.
+/// Returns whether the heavy side works. Idempotent and cheap when repeated; a forked child
+/// registers anew.
 pub fn register(shared: bool) -> bool {
     imp::register(shared)
 }
 
-/// The heavy side: on `true`, every other thread that may touch the ring has executed a full fence since the call began.
+/// The heavy side: on `true`, every other thread that may touch the ring has executed a full
+/// fence since the call began.
 ///
-/// That is every thread of this process, and with `shared` every thread of all registered processes. The calling
-/// thread has executed one too. `false`: not available; the caller must use a bounded sleep.
+/// That is every thread of this process, and with `shared` every thread of all registered
+/// processes. The calling thread has executed one too. `false`: not available; the caller must
+/// use a bounded sleep.
 pub fn heavy(shared: bool) -> bool {
     imp::register(shared) && imp::fence_everybody(shared)
 }
@@ -67,7 +72,8 @@ mod imp {
         if state & asked == 0 {
             fork_guard();
             state |= asked | if ask(shared) { works } else { 0 };
-            // Two threads may race here; each result is true of its own kind, and a lost bit asks again.
+            // Two threads may race here; each result is true of its own kind, and a lost bit asks
+            // again.
             STATE.store(state, Ordering::Relaxed);
         }
         state & works != 0

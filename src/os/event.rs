@@ -1,7 +1,8 @@
 //! Events that `poll`, `epoll` and event loops can wait for.
 //!
-//! [`EventFd`] works inside one process (and in children that inherit it); [`Fifo`] has a name and works between
-//! unrelated processes. Both are levels, not counts: any number of signals before a drain is one event.
+//! [`EventFd`] works inside one process (and in children that inherit it); [`Fifo`] has a name
+//! and works between unrelated processes. Both are levels, not counts: any number of signals
+//! before a drain is one event.
 
 use std::io;
 #[cfg(target_os = "linux")]
@@ -84,8 +85,8 @@ impl AsFd for EventFd {
 
 /// A named event between processes: a FIFO beside the segments, under the same rules for names.
 ///
-/// All processes that opened the name may wait and signal. One drain clears it for everybody, so a waiter drains
-/// first and then looks at the ring.
+/// All processes that opened the name may wait and signal. One drain clears it for everybody, so
+/// a waiter drains first and then looks at the ring.
 #[derive(Debug)]
 pub struct Fifo {
     fd: OwnedFd,
@@ -103,20 +104,20 @@ impl Fifo {
 
         let path = shm_file(name)?;
         // SAFETY: the path ends with a NUL and lives through the call.
-        let made = unsafe { libc::mkfifo(c_path(&path).as_ptr(), 0o600) } == 0;
-        if !made {
+        if unsafe { libc::mkfifo(c_path(&path).as_ptr(), 0o600) } == 0 {
+            // Exactly `mode`, whatever the umask. The name is ours: the place is sticky.
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode & 0o777))?;
+        } else {
             let error = io::Error::last_os_error();
             if error.raw_os_error() != Some(libc::EEXIST) {
                 return Err(error.into());
             }
         }
-        // Read and write in one: opening never waits for a peer, and there is no end of file and no SIGPIPE.
+        // Read and write in one: opening never waits for a peer, and there is no end of file and
+        // no SIGPIPE.
         let file = open_file(&path)?;
         if !file.metadata()?.file_type().is_fifo() {
             return Err(SegmentError::Foreign(format!("{name} is not a FIFO")));
-        }
-        if made {
-            file.set_permissions(std::fs::Permissions::from_mode(mode & 0o777))?;
         }
         Ok(Fifo { fd: file.into() })
     }

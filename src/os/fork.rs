@@ -1,17 +1,20 @@
-//! What a fork changes: a number that tells parent and child apart, and descriptors the child gives up.
+//! What a fork changes: a number that tells parent and child apart, and descriptors the child
+//! gives up.
 //!
 //! A lock that belongs to an *open file description* lives as long as any descriptor (or mapping)
-//! refers to that description, and a forked child inherits all of them. Left alone, a child would keep
-//! its parent's roles alive after the parent's death. So descriptors that carry such locks are kept in
-//! a table; in the child, before `fork` returns, each of them is replaced by one of `/dev/null` under the
-//! same number. The number stays taken, so a later close in the child cannot hit a stranger's file.
+//! refers to that description, and a forked child inherits all of them. Left alone, a child would
+//! keep its parent's roles alive after the parent's death. So descriptors that carry such locks
+//! are kept in a table; in the child, before `fork` returns, each of them is replaced by one of
+//! `/dev/null` under the same number. The number stays taken, so a later close in the child
+//! cannot hit a stranger's file.
 //!
-//! The table is guarded by a mutex that the forking thread holds across the fork, so no descriptor can be
-//! half entered at that moment, and the child handler only walks finished memory (`dup2` and `fcntl`
-//! are async-signal-safe, nothing is allocated). There is no limit on the number of descriptors.
+//! The table is guarded by a mutex that the forking thread holds across the fork, so no
+//! descriptor can be half entered at that moment, and the child handler only walks finished
+//! memory (`dup2` and `fcntl` are async-signal-safe, nothing is allocated). There is no limit on
+//! the number of descriptors.
 //!
-//! Not covered: children made by a bare `clone` or `_Fork`, which run no handlers. `posix_spawn` and
-//! `vfork` are harmless: what follows is an exec, and all descriptors here are close-on-exec.
+//! Not covered: children made by a bare `clone` or `_Fork`, which run no handlers. `posix_spawn`
+//! and `vfork` are harmless: what follows is an exec, and all descriptors here are close-on-exec.
 
 // Two words in statics that a fork handler touches; no algorithm.
 #![allow(clippy::disallowed_types)]
@@ -108,7 +111,8 @@ fn lock_table() -> MutexGuard<'static, Table> {
         .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// A descriptor with an open file description of its own, for locks that must end with this process.
+/// A descriptor with an open file description of its own, for locks that must end with this
+/// process.
 #[derive(Debug)]
 pub(super) struct LockFd {
     fd: OwnedFd,
@@ -185,8 +189,9 @@ impl Drop for LockFd {
     }
 }
 
-/// A second open file description of the same file. Allocates nothing, so it works in a forked child.
-pub(super) fn open_again(file: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+/// A second open file description of the same file. Allocates nothing, so it works in a forked
+/// child.
+fn open_again(file: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     let mut path = [0_u8; 32];
     // The longest number leaves a NUL at the end.
     write!(&mut path[..31], "/proc/self/fd/{}", file.as_raw_fd())?;

@@ -1,8 +1,8 @@
 //! Sleeping on a 32-bit word until somebody wakes the sleepers.
 //!
-//! Thin over `futex(2)`: the kernel compares the word and falls asleep in one step, so a wake between
-//! the caller's check and its sleep is never lost. Every return may be spurious: callers loop.
-//! Where there is no futex, the wait is a bounded row of yields.
+//! Thin over `futex(2)`: the kernel compares the word and falls asleep in one step, so a wake
+//! between the caller's check and its sleep is never lost. Every return may be spurious: callers
+//! loop. Where there is no futex, the wait is a bounded row of yields.
 
 // The futex word is shared with the kernel and perhaps with another process: it must be a plain
 // standard atomic, not one of the atomics door's checked ones.

@@ -1,6 +1,7 @@
 //! Facts about this machine, for `turtle doctor` and for the head of every benchmark record.
 //!
-//! Everything is read when asked for; what the system does not tell is `None`, `false` or 0, never guessed.
+//! Everything is read when asked for; what the system does not tell is `None`, `false` or 0,
+//! never guessed.
 
 use super::{barrier, thread};
 
@@ -34,7 +35,8 @@ pub struct Machine {
     pub membarrier: (bool, bool),
     /// `/proc/sys/kernel/perf_event_paranoid`: above 2, no counters for ordinary users.
     pub perf_event_paranoid: Option<i32>,
-    /// `/proc/sys/kernel/yama/ptrace_scope`: 0, or absent, lets one trace any process of the same user.
+    /// `/proc/sys/kernel/yama/ptrace_scope`: 0, or absent, lets one trace any process of the same
+    /// user.
     pub ptrace_scope: Option<i32>,
 }
 
@@ -98,7 +100,8 @@ pub struct HugePages {
     pub transparent_shared: Option<String>,
 }
 
-/// Asks the system for everything in [`Machine`]. Takes about a millisecond. Registers for the barrier.
+/// Asks the system for everything in [`Machine`]. Takes about a millisecond. Registers for the
+/// barrier.
 #[must_use]
 pub fn machine() -> Machine {
     let memory = text("/proc/meminfo").unwrap_or_default();

@@ -11,8 +11,9 @@
 //! | [`thread`] | thread token, pinning, processor time |
 //!
 //! Linux on x86-64 and aarch64 has all of it. Other Unix systems have private memory only: segments
-//! answer [`SegmentError::Unsupported`](segment::SegmentError), the futex becomes bounded yielding and
-//! the barrier says that it is not available. No other room of the crate needs a `cfg` for this.
+//! answer [`SegmentError::Unsupported`](segment::SegmentError), the futex becomes bounded
+//! yielding and the barrier says that it is not available. No other room of the crate needs a
+//! `cfg` for this.
 
 pub mod barrier;
 pub mod event;

@@ -6,7 +6,8 @@ pub use super::fork::{fork_generation, fork_guard};
 
 /// A token of the calling thread, unique among the live threads of this process. Never 0.
 ///
-/// Costs one register or thread-local read. Another thread may get the token again after this one ended.
+/// Costs one register or thread-local read. Another thread may get the token again after this one
+/// ended.
 #[inline(always)]
 #[must_use]
 pub fn thread_token() -> usize {
@@ -21,7 +22,11 @@ mod imp {
         // SAFETY: in the x86-64 ELF ABI the word at fs:0 is the thread's own control block address.
         // It never changes in a thread, so the read counts as pure and without memory effects.
         unsafe {
-            core::arch::asm!("mov {}, fs:0", out(reg) token, options(pure, nomem, nostack, preserves_flags));
+            core::arch::asm!(
+                "mov {}, fs:0",
+                out(reg) token,
+                options(pure, nomem, nostack, preserves_flags)
+            );
         }
         token
     }
@@ -34,7 +39,11 @@ mod imp {
         let token: usize;
         // SAFETY: tpidr_el0 holds the thread pointer; reading it is always allowed.
         unsafe {
-            core::arch::asm!("mrs {}, tpidr_el0", out(reg) token, options(pure, nomem, nostack, preserves_flags));
+            core::arch::asm!(
+                "mrs {}, tpidr_el0",
+                out(reg) token,
+                options(pure, nomem, nostack, preserves_flags)
+            );
         }
         token
     }

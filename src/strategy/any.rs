@@ -202,6 +202,12 @@ macro_rules! define {
             ) -> Result<usize, PopRefusal> {
                 each!(self, AnyConsumer side, |r, s| unsafe { r.pop_run(s, n, read) })
             }
+            fn note_claim(&self, side: &mut AnyProducer<Sh>) {
+                each!(self, AnyProducer side, |r, s| r.note_claim(s))
+            }
+            fn note_take(&self, side: &mut AnyConsumer<Sh>) {
+                each!(self, AnyConsumer side, |r, s| r.note_take(s))
+            }
             unsafe fn claim_at(&self, side: &mut AnyProducer<Sh>, payload: *mut u8) -> Option<Lease> {
                 each!(self, AnyProducer side, |r, s| unsafe { r.claim_at(s, payload) })
             }

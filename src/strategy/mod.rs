@@ -4,6 +4,7 @@
 //! over it, in `ring.rs`, `wait.rs` and `erased.rs`.
 
 pub mod any;
+pub mod pace;
 mod shape;
 pub mod spsc;
 pub mod turn;
@@ -287,6 +288,12 @@ pub unsafe trait RawRing<Sh: Shape>: Clone + Send + Sync + Debug {
         n: usize,
         read: impl FnMut(*mut u8),
     ) -> Result<usize, PopRefusal>;
+
+    /// Notes that the claim just made will be known by its address only. What
+    /// moves the side on in between makes the address stale.
+    fn note_claim(&self, _side: &mut Self::Producer) {}
+    /// As [`note_claim`](Self::note_claim), for the take just made.
+    fn note_take(&self, _side: &mut Self::Consumer) {}
 
     /// The claim or take whose payload lies at `payload`, if one is out. For
     /// bindings, whose users hold nothing but the address.

@@ -24,7 +24,7 @@
 //! | `taken` | elements popped | 63-bit count |
 //! | `sealed` | bit 0: marked; bit 1: every thread has passed the barrier | 0, 1, 3 |
 //!
-//! Counts wrap after 2^63 elements: 292 years at 10^9 a second.
+//! Counts may grow to 2^62 elements: 146 years at 10^9 a second.
 //!
 //! # Invariants
 //!
@@ -41,7 +41,7 @@
 //! |---|---|---|---|---|
 //! | `PUSH_HEAD` | load taken | acquire | `POP_RELEASE` | the slot's last payload has been moved out |
 //! | `PUSH_FENCE` | fence | seq_cst | `POP_FENCE` | `Full` is decided after everything before this call |
-//! | `PUSH_ENTER` | store written | relaxed | `SEAL_LOOK` | the sealer sees a push that may not have seen the mark |
+//! | `PUSH_ENTER` | store written | release | `SEAL_LOOK`, `POP_WRITTEN` | the sealer sees a push that may not have seen the mark; whoever reads it instead of the last `PUSH_PUBLISH` has those payloads |
 //! | `PUSH_SEALED` | load sealed | relaxed | `SEAL_MARK` | ordered after `PUSH_ENTER` by the asymmetric barrier |
 //! | `PUSH_LEAVE` | store written | release | `POP_WRITTEN` | refused: nothing more to come |
 //! | `PUSH_PUBLISH` | store written | release | `POP_WRITTEN` | the payload is visible |
@@ -88,11 +88,12 @@ use std::alloc::Layout;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
+use super::pace::{Look, Pace};
 use super::{
     Arity, Engine, Geometry, Lease, PopRefusal, PushRefusal, RawRing, Shape, SlotLayout, Strategy,
     Traits,
 };
-use crate::atomic::{Gate, Padded, Profile, Tracker, Tuned, Word, fence, light_barrier};
+use crate::atomic::{Gate, Padded, Profile, Tracker, Tuned, Word, fence, light_barrier, prefetch_write};
 use crate::error::BuildError;
 
 crate::steps! {
@@ -141,6 +142,12 @@ impl<P: Profile> Engine for Spsc<P> {
     const STRATEGY: Option<Strategy> = Some(Strategy::Spsc);
 }
 
+/// Bytes of look-ahead.
+const AHEAD: usize = 256;
+
+/// Positions that a side may begin at. Only a hostile process writes others, and
+/// then this keeps the arithmetic of a lifetime from overflowing.
+const POSITIONS: u64 = (1 << 62) - 1;
 const MARKED: u64 = 1;
 const PASSED: u64 = 2;
 
@@ -158,6 +165,8 @@ pub struct SpscRing<Sh, P> {
     header: NonNull<Header>,
     slots: NonNull<u8>,
     capacity: usize,
+    /// A run worth waiting a moment for.
+    goal: usize,
     layout: SlotLayout,
     shared: bool,
     profile: PhantomData<(Sh, P)>,
@@ -182,10 +191,15 @@ pub struct Side {
     position: u64,
     /// `position` modulo the capacity.
     index: usize,
-    /// The last value read of the other side's position.
-    other: u64,
+    /// Up to where this side may go by what it last read of the other's
+    /// position (I3). Never more than a capacity ahead, whatever was read.
+    limit: u64,
     /// No asymmetric barrier on this machine: use a full fence.
     fenced: bool,
+    /// One more than the position of a lease that is known by its address
+    /// only (`claim_at`, `taken_at`).
+    lent: u64,
+    pace: Pace,
 }
 
 impl<Sh: Shape, P: Profile> SpscRing<Sh, P> {
@@ -229,49 +243,92 @@ impl<Sh: Shape, P: Profile> SpscRing<Sh, P> {
         }
     }
 
-    /// Free slots by the private copy.
+    /// Slots (elements) this side may use by the private copy.
     #[inline(always)]
-    fn room(&self, side: &Side) -> usize {
-        // A hostile peer may have written any position: never more than all.
-        let used = side.position.wrapping_sub(side.other).min(self.capacity as u64);
-        self.capacity - used as usize
+    fn left(&self, side: &Side) -> usize {
+        (side.limit - side.position) as usize
     }
 
-    /// Elements inside by the private copy.
+    /// Takes over what was read of the consumer's position. A hostile peer
+    /// may have written any number: never more room than the whole ring.
     #[inline(always)]
-    fn ready(&self, side: &Side) -> usize {
-        side.other.wrapping_sub(side.position).min(self.capacity as u64) as usize
+    fn set_room(&self, side: &mut Side, taken: u64) -> usize {
+        let used = side.position.wrapping_sub(taken).min(self.capacity as u64);
+        side.limit = side.position + (self.capacity as u64 - used);
+        self.left(side)
+    }
+
+    /// The same for the producer's position.
+    #[inline(always)]
+    fn set_ready(&self, side: &mut Side, written: u64) -> usize {
+        let ready = written.wrapping_sub(side.position).min(self.capacity as u64);
+        side.limit = side.position + ready;
+        self.left(side)
     }
 
     /// Looks at the consumer's position; `Err` if there is no room for one.
     #[inline]
     fn refresh_room(&self, side: &mut Side) -> Result<usize, PushRefusal> {
-        side.other = self.header().taken.load(P::acquire(PUSH_HEAD));
-        match self.room(side) {
-            0 => Err(self.push_blocked()),
-            room => Ok(room),
+        let taken = self.header().taken.load(P::acquire(PUSH_HEAD));
+        match self.set_room(side, taken) {
+            0 => self.push_blocked(side),
+            room if room >= self.goal => Ok(room),
+            few => Ok(self.gather(side, few, |ring, side| {
+                let taken = ring.header().taken.load(P::acquire(PUSH_HEAD));
+                ring.set_room(side, taken)
+            })),
         }
+    }
+
+    /// Few are there: waits, within bounds, for more of them.
+    ///
+    /// The two sides would otherwise fall into lock-step and pay a line
+    /// transfer each way for every element (`benches/records`, spsc single).
+    #[cold]
+    fn gather(&self, side: &mut Side, few: usize, look: impl Fn(&Self, &mut Side) -> usize) -> usize {
+        let mut seen = few;
+        let mut pace = std::mem::take(&mut side.pace);
+        pace.gather(|| {
+            let before = std::mem::replace(&mut seen, look(self, side));
+            match seen {
+                enough if enough >= self.goal => Look::Enough,
+                more if more > before => Look::More,
+                _ => Look::Same,
+            }
+        });
+        side.pace = pace;
+        seen
     }
 
     #[cold]
     #[inline(never)]
-    fn push_blocked(&self) -> PushRefusal {
-        if self.header().sealed.load(P::acquire(LOOK_SEALED)) != 0 {
-            return PushRefusal::Closed;
+    fn push_blocked(&self, side: &mut Side) -> Result<usize, PushRefusal> {
+        let header = self.header();
+        if header.sealed.load(P::acquire(LOOK_SEALED)) != 0 {
+            return Err(PushRefusal::Closed);
         }
-        // Still full as of `PUSH_HEAD`. The fence is for whoever reads another
-        // ring next: this answer is not older than what comes after it.
+        // ORDER: seq_cst: with its partner in `pop_blocked`, of two sides that
+        // each did something and then look at the other, one sees it. The
+        // answer is decided by a look after the fence.
         fence(P::seq_cst(PUSH_FENCE));
-        PushRefusal::Full
+        let taken = header.taken.load(P::acquire(PUSH_HEAD));
+        match self.set_room(side, taken) {
+            0 => Err(PushRefusal::Full),
+            room => Ok(room),
+        }
     }
 
     /// Looks at the producer's position; `Err` if nothing is inside.
     #[inline]
     fn refresh_ready(&self, side: &mut Side) -> Result<usize, PopRefusal> {
-        side.other = self.header().written.load(P::acquire(POP_WRITTEN)) >> 1;
-        match self.ready(side) {
+        let written = self.header().written.load(P::acquire(POP_WRITTEN));
+        match self.set_ready(side, written >> 1) {
             0 => self.pop_blocked(side),
-            ready => Ok(ready),
+            ready if ready >= self.goal => Ok(ready),
+            few => Ok(self.gather(side, few, |ring, side| {
+                let written = ring.header().written.load(P::acquire(POP_WRITTEN));
+                ring.set_ready(side, written >> 1)
+            })),
         }
     }
 
@@ -281,13 +338,10 @@ impl<Sh: Shape, P: Profile> SpscRing<Sh, P> {
         let header = self.header();
         fence(P::seq_cst(POP_FENCE));
         let sealed = header.sealed.load(P::acquire(POP_SEALED));
-        if sealed == 0 {
-            return Err(PopRefusal::Empty);
-        }
-        // I4: read after the mark, an even position is the last one.
+        // Decided by a look after the fence, as in `push_blocked`. I4: read
+        // after the mark, an even position is the last one.
         let written = header.written.load(P::acquire(POP_LAST));
-        side.other = written >> 1;
-        match self.ready(side) {
+        match self.set_ready(side, written >> 1) {
             0 if sealed & PASSED != 0 && written & 1 == 0 => Err(PopRefusal::Closed),
             0 => Err(PopRefusal::Empty),
             ready => Ok(ready),
@@ -298,7 +352,7 @@ impl<Sh: Shape, P: Profile> SpscRing<Sh, P> {
     #[inline(always)]
     fn enter(&self, side: &Side) -> bool {
         let header = self.header();
-        header.written.store(side.position * 2 + 1, P::relaxed(PUSH_ENTER));
+        header.written.store(side.position * 2 + 1, P::release(PUSH_ENTER));
         if side.fenced {
             fence(P::seq_cst(PUSH_FENCE));
         } else {
@@ -350,11 +404,11 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
     unsafe fn init(at: NonNull<u8>, geometry: &Geometry<Sh>) {
         // SAFETY: the caller gives a region of the footprint; no words yet.
         unsafe {
-            at.cast::<Header>().write(Header {
-                written: Padded(Word::new(0)),
-                taken: Padded(Word::new(0)),
-                sealed: Padded(Word::new(0)),
-            });
+            // Word by word: the padding stays zero.
+            let header = at.cast::<Header>().as_ptr();
+            (&raw mut (*header).written.0).write(Word::new(0));
+            (&raw mut (*header).taken.0).write(Word::new(0));
+            (&raw mut (*header).sealed.0).write(Word::new(0));
             let ring = Self::attach(at, geometry);
             for index in 0..geometry.capacity {
                 let slot = ring.slots.as_ptr().add(index * ring.layout.stride);
@@ -373,6 +427,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
             // SAFETY: the offset lies inside the footprint.
             slots: unsafe { at.add(offset) },
             capacity: geometry.capacity,
+            goal: Pace::goal(geometry.capacity, layout.stride),
             layout,
 
             shared: geometry.shared,
@@ -403,7 +458,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
 
     fn new_producer(&self) -> Side {
         let written = self.header().written.load(P::acquire(LOOK_WRITTEN));
-        let position = written >> 1;
+        let position = written >> 1 & POSITIONS;
         if written & 1 != 0 {
             // The last owner died while deciding: its push did not happen.
             self.header().written.store(position * 2, P::release(PUSH_LEAVE));
@@ -411,27 +466,37 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
         Side {
             position,
             index: (position % self.capacity as u64) as usize,
-            other: self.header().taken.load(P::acquire(PUSH_HEAD)),
+            limit: position, // nothing known yet: the first push looks
             fenced: !Gate::has_heavy_barrier(self.shared),
+            lent: 0,
+            pace: Pace::default(),
         }
     }
 
     fn new_consumer(&self) -> Side {
-        let position = self.header().taken.load(P::acquire(LOOK_TAKEN));
+        let position = self.header().taken.load(P::acquire(LOOK_TAKEN)) & POSITIONS;
         Side {
             position,
             index: (position % self.capacity as u64) as usize,
-            other: position,
+            limit: position,
             fenced: false,
+            lent: 0,
+            pace: Pace::default(),
         }
     }
 
     #[inline(always)]
     unsafe fn try_claim(&self, side: &mut Side) -> Result<Lease, PushRefusal> {
-        if self.room(side) == 0 {
+        if side.position == side.limit {
             self.refresh_room(side)?;
         }
-        Ok(self.lease(side))
+        let lease = self.lease(side);
+        let stride = self.layout().stride;
+        if stride <= 64 && (side.index * stride) & 63 < stride {
+            // A new line: ask for one a little further on, ready to be written.
+            prefetch_write(lease.payload.wrapping_add(AHEAD));
+        }
+        Ok(lease)
     }
 
     #[inline(always)]
@@ -444,7 +509,17 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
         Ok(())
     }
 
-    unsafe fn abandon(&self, _: &mut Side, _: Lease) {}
+    unsafe fn abandon(&self, side: &mut Side, _: Lease) {
+        side.lent = 0;
+    }
+
+    fn note_claim(&self, side: &mut Side) {
+        side.lent = side.position + 1;
+    }
+
+    fn note_take(&self, side: &mut Side) {
+        side.lent = side.position + 1;
+    }
 
     #[inline(always)]
     unsafe fn try_take_if(
@@ -452,7 +527,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
         side: &mut Side,
         mut accept: impl FnMut(*mut u8) -> bool,
     ) -> Result<Option<Lease>, PopRefusal> {
-        if side.other == side.position {
+        if side.position == side.limit {
             self.refresh_ready(side)?;
         }
         let lease = self.lease(side);
@@ -472,7 +547,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
         n: usize,
         mut fill: impl FnMut(*mut u8) -> bool,
     ) -> Result<usize, PushRefusal> {
-        let mut room = self.room(side);
+        let mut room = self.left(side);
         if room < n {
             room = self.refresh_room(side)?;
         }
@@ -503,7 +578,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
         n: usize,
         mut read: impl FnMut(*mut u8),
     ) -> Result<usize, PopRefusal> {
-        let mut ready = self.ready(side);
+        let mut ready = self.left(side);
         if ready < n {
             ready = self.refresh_ready(side)?;
         }
@@ -519,12 +594,12 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
 
     unsafe fn claim_at(&self, side: &mut Side, payload: *mut u8) -> Option<Lease> {
         let lease = self.lease(side);
-        (lease.payload == payload).then_some(lease)
+        (side.lent == side.position + 1 && lease.payload == payload).then_some(lease)
     }
 
     unsafe fn taken_at(&self, side: &mut Side, payload: *mut u8) -> Option<Lease> {
         let lease = self.lease(side);
-        (lease.payload == payload).then_some(lease)
+        (side.lent == side.position + 1 && lease.payload == payload).then_some(lease)
     }
 
     fn seal(&self) -> bool {

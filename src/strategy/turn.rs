@@ -99,11 +99,12 @@ use std::alloc::Layout;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
+use super::pace::{Look, Pace};
 use super::{
     Arity, Engine, Geometry, Lease, PopRefusal, PushRefusal, RawRing, Shape, SlotLayout, Strategy,
     Traits,
 };
-use crate::atomic::{Padded, Profile, Tracker, Tuned, Word, fence, mutate::skip, pause};
+use crate::atomic::{IN_FLIGHT_LOOKS, Padded, Profile, Tracker, Tuned, Word, fence, mutate::skip, pause, prefetch_write};
 use crate::error::BuildError;
 
 crate::steps! {
@@ -164,7 +165,8 @@ const SEALED: u64 = 1 << 63;
 /// From a ticket to the next one on the same lap; the low bits are the phase.
 const ONE: u64 = 1 << PHASE_BITS;
 const PHASE_BITS: u32 = 2;
-/// Phases, added to a ticket: a free slot's turn is the ticket itself.
+/// Phases, added to a ticket: a free slot's turn is the ticket itself. (Wrapping:
+/// a hostile process may have written any ticket.)
 const FULL: u64 = 1;
 const VOID: u64 = 2;
 
@@ -189,6 +191,8 @@ pub struct TurnRing<Sh, P> {
     header: NonNull<Header>,
     slots: NonNull<u8>,
     capacity: usize,
+    /// A run worth waiting a moment for.
+    goal: usize,
     index_mask: u64,
     one_lap: u64,
     layout: SlotLayout,
@@ -206,15 +210,6 @@ impl<Sh: Shape, P> Clone for TurnRing<Sh, P> {
 unsafe impl<Sh: Shape, P> Send for TurnRing<Sh, P> {}
 // SAFETY: as above.
 unsafe impl<Sh: Shape, P> Sync for TurnRing<Sh, P> {}
-
-/// One side's private state: pacing only, never needed for correctness.
-#[derive(Debug, Default)]
-pub struct Pace {
-    /// Answered `Full` or `Empty` since the last success.
-    blocked: bool,
-    /// Successes to let pass before gathering is tried again.
-    rest: u32,
-}
 
 impl<Sh: Shape, P: Profile> TurnRing<Sh, P> {
     const fn slot_layout(size: usize, align: usize) -> SlotLayout {
@@ -266,7 +261,7 @@ impl<Sh: Shape, P: Profile> TurnRing<Sh, P> {
     fn next(&self, ticket: u64, n: u64) -> u64 {
         let index = self.index_of(ticket) + n;
         if index < self.capacity as u64 {
-            ticket + n * ONE
+            ticket.wrapping_add(n * ONE)
         } else {
             let lap = ticket & !(self.index_mask);
             let wrapped = (index - self.capacity as u64) << PHASE_BITS;
@@ -309,14 +304,15 @@ impl<Sh: Shape, P: Profile> TurnRing<Sh, P> {
             if skip(PUSH_POP_TICKET) || self.lap_on(pop) == ticket {
                 // Nothing beyond one lap ago was popped, so all slots are
                 // taken; if the oldest is void, clear it and try again.
-                return if self.clear_void(pop) { Ok(ticket) } else { Err(PushRefusal::Full) };
+                return if self.clear_void(pop, seen) { Ok(ticket) } else { Err(PushRefusal::Full) };
             }
-            let (head, _) = self.slot_of(ticket);
-            if skip(PUSH_RECHECK) || head.turn.load(P::acquire(PUSH_RECHECK)) == seen {
+            if skip(PUSH_RECHECK) || self.still(ticket, seen, P::acquire(PUSH_RECHECK)) {
                 let now = header.push.load(P::relaxed(PUSH_RETRY));
                 // A ticket that moved on was not this slot's: look again.
                 return if now == ticket { Err(PushRefusal::Busy) } else { Ok(now) };
             }
+            // The slot has moved on meanwhile: `Busy` would not be true.
+            return Ok(header.push.load(P::relaxed(PUSH_RETRY)));
         }
         // ORDER: relaxed: `PUSH_TURN` acquired a turn that some push published
         // after moving the ticket, so a ticket beyond this one is visible.
@@ -327,17 +323,62 @@ impl<Sh: Shape, P: Profile> TurnRing<Sh, P> {
         }
     }
 
+    /// Whether the slot's turn is still `seen`, looked at a few times: the call
+    /// in flight is about to store to that very line, so it is left alone for a
+    /// moment between the looks.
+    fn still(&self, ticket: u64, seen: u64, order: crate::atomic::Order) -> bool {
+        let (head, _) = self.slot_of(ticket);
+        for _ in 0..IN_FLIGHT_LOOKS {
+            if head.turn.load(order) != seen {
+                return false;
+            }
+            for _ in 0..IN_FLIGHT_PAUSES {
+                pause();
+            }
+        }
+        head.turn.load(order) == seen
+    }
+
+    /// After a refusal something is there again: waits, within bounds, for a
+    /// run of it (`pace.rs` says why).
+    #[cold]
+    #[inline(never)]
+    fn gather(&self, pace: &mut Pace, ticket: u64, phase: u64) {
+        pace.blocked = false;
+        if self.goal < 2 {
+            return;
+        }
+        let far = self.next(ticket, self.goal as u64 - 1);
+        let (head, _) = self.slot_of(far);
+        pace.gather(|| match head.turn.load(P::relaxed(LOOK_TURN)) {
+            turn if turn == far.wrapping_add(phase) => Look::Enough,
+            _ => Look::Unknown,
+        });
+    }
+
+    /// Asks for the line of a slot a little further on, once a line.
+    #[inline(always)]
+    fn look_ahead(&self, ticket: u64) {
+        let stride = self.layout().stride;
+        if stride <= 64 && (self.index_of(ticket) as usize * stride) & 63 < stride {
+            let (head, _) = self.slot_of(ticket);
+            prefetch_write(std::ptr::from_ref(head).cast::<u8>().wrapping_add(AHEAD));
+        }
+    }
+
     /// Whether `turn` still belongs to the lap before `ticket`'s.
     #[inline(always)]
     fn lap_behind(&self, ticket: u64, turn: u64) -> bool {
         (turn & !(ONE - 1)) == ticket.wrapping_sub(self.one_lap) & !SEALED
     }
 
-    /// If the oldest slot is void, gives it back and answers `true`.
-    fn clear_void(&self, pop: u64) -> bool {
+    /// If the oldest slot is void, gives it back. Answers whether the slot is
+    /// or was void: `false` only if its turn is still the one `seen`, not void.
+    fn clear_void(&self, pop: u64, seen: u64) -> bool {
         let (head, _) = self.slot_of(pop);
-        if head.turn.load(P::acquire(POP_TURN)) != pop + VOID {
-            return false;
+        let turn = head.turn.load(P::acquire(POP_TURN));
+        if turn != pop.wrapping_add(VOID) {
+            return turn != seen;
         }
         if self.header().pop.compare_exchange(pop, self.next(pop, 1), P::relaxed(POP_CLAIM)).is_ok() {
             head.turn.store(self.lap_on(pop), P::release(POP_RECYCLE));
@@ -350,11 +391,13 @@ impl<Sh: Shape, P: Profile> TurnRing<Sh, P> {
     #[inline(never)]
     fn pop_blocked(&self, ticket: u64, seen: u64) -> Result<u64, PopRefusal> {
         let header = self.header();
-        if seen == ticket + VOID {
-            self.clear_void(ticket);
+        if seen == ticket.wrapping_add(VOID) {
+            self.clear_void(ticket, seen);
             return Ok(header.pop.load(P::relaxed(POP_RETRY)));
         }
-        if seen == ticket {
+        // Free for this ticket's push; or still with the pop of one lap ago, and
+        // then not pushed either.
+        if seen == ticket || self.lap_behind(ticket, seen) {
             // ORDER: seq_cst, as in `push_blocked`.
             fence(P::seq_cst(POP_FENCE));
             let push = header.push.load(P::acquire(POP_PUSH_TICKET));
@@ -363,11 +406,12 @@ impl<Sh: Shape, P: Profile> TurnRing<Sh, P> {
                 let closed = push & SEALED != 0;
                 return Err(if closed { PopRefusal::Closed } else { PopRefusal::Empty });
             }
-            let (head, _) = self.slot_of(ticket);
-            if skip(POP_RECHECK) || head.turn.load(P::acquire(POP_RECHECK)) == seen {
+            if skip(POP_RECHECK) || self.still(ticket, seen, P::acquire(POP_RECHECK)) {
                 let now = header.pop.load(P::relaxed(POP_RETRY));
                 return if now == ticket { Err(PopRefusal::Busy) } else { Ok(now) };
             }
+            // As in `push_blocked`.
+            return Ok(header.pop.load(P::relaxed(POP_RETRY)));
         }
         match header.pop.load(P::relaxed(POP_RETRY)) {
             now if now == ticket => Err(PopRefusal::Busy), // as in `push_blocked`
@@ -379,17 +423,77 @@ impl<Sh: Shape, P: Profile> TurnRing<Sh, P> {
     /// ticket.
     #[inline(always)]
     fn run_length(&self, ticket: u64, n: usize, phase: u64, order: crate::atomic::Order) -> usize {
-        let mut at = ticket;
-        for found in 0..n.min(self.capacity) {
-            let (head, _) = self.slot_of(at);
-            if head.turn.load(order) != at + phase {
+        let before_end = self.until_end(ticket);
+        let found = self.stretch(ticket, n.min(before_end), phase, order);
+        let n = n.min(self.capacity);
+        if found < before_end || found >= n {
+            return found;
+        }
+        found + self.stretch(self.next(ticket, found as u64), n - found, phase, order)
+    }
+
+    /// The same within one lap: `n` slots from `ticket` on do not pass the end
+    /// of the array.
+    #[inline(always)]
+    fn stretch(&self, ticket: u64, n: usize, phase: u64, order: crate::atomic::Order) -> usize {
+        let stride = self.layout().stride;
+        let (head, _) = self.slot_of(ticket);
+        let first: *const Head = head;
+        // Ask for every line at once, ready to be written: fetched one after
+        // the other, and to be read first, each would cost two transfers.
+        let bytes = (n * stride).min(MOST_AHEAD);
+        for line in (0..bytes).step_by(64) {
+            prefetch_write(first.cast::<u8>().wrapping_add(line));
+        }
+        for found in 0..n {
+            // SAFETY: ticket's index + found < capacity.
+            let head = unsafe { &*first.byte_add(found * stride) };
+            if head.turn.load(order) != ticket.wrapping_add(found as u64 * ONE + phase) {
                 return found;
             }
-            at = self.next(at, 1);
         }
-        n.min(self.capacity)
+        n
+    }
+
+    /// Slots from this ticket's to the end of the array.
+    #[inline(always)]
+    fn until_end(&self, ticket: u64) -> usize {
+        self.capacity.saturating_sub(self.index_of(ticket) as usize).max(1)
+    }
+
+    /// Calls `each` for the leases of a run of `count` slots, in order, until
+    /// it answers `false`; answers how many it took.
+    #[inline(always)]
+    fn walk(&self, ticket: u64, count: usize, mut each: impl FnMut(&Head, Lease) -> bool) -> usize {
+        let layout = self.layout();
+        let (mut ticket, mut done) = (ticket, 0);
+        while done < count {
+            let (first, payload) = self.slot_of(ticket);
+            let first: *const Head = first;
+            let stretch = (count - done).min(self.until_end(ticket));
+            for i in 0..stretch {
+                // SAFETY: ticket's index + i < capacity.
+                let (head, payload) = unsafe {
+                    (&*first.byte_add(i * layout.stride), payload.add(i * layout.stride))
+                };
+                let ticket = ticket.wrapping_add(i as u64 * ONE);
+                if !each(head, Lease { payload, tracker: &raw const head.tracker, ticket }) {
+                    return done + i;
+                }
+            }
+            done += stretch;
+            ticket = self.next(ticket, stretch as u64);
+        }
+        done
     }
 }
+
+/// Pauses after each look at a slot that a call in flight holds.
+const IN_FLIGHT_PAUSES: u32 = 8;
+/// Bytes of look-ahead.
+const AHEAD: usize = 256;
+/// Bytes of a run that are asked for in advance.
+const MOST_AHEAD: usize = 4096;
 
 #[inline(always)]
 const fn const_layout<Sh: Shape>(size: usize, align: usize) -> SlotLayout {
@@ -433,8 +537,10 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for TurnRing<Sh, P> {
     unsafe fn init(at: NonNull<u8>, geometry: &Geometry<Sh>) {
         // SAFETY: the caller gives a region of the footprint; no words yet.
         unsafe {
-            let header = Header { push: Padded(Word::new(0)), pop: Padded(Word::new(0)) };
-            at.cast::<Header>().write(header);
+            // Word by word: the padding stays zero.
+            let header = at.cast::<Header>().as_ptr();
+            (&raw mut (*header).push.0).write(Word::new(0));
+            (&raw mut (*header).pop.0).write(Word::new(0));
             let ring = Self::attach(at, geometry);
             for index in 0..geometry.capacity {
                 let slot = ring.slots.as_ptr().add(index * ring.layout.stride).cast::<Head>();
@@ -456,6 +562,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for TurnRing<Sh, P> {
             // SAFETY: the offset lies inside the footprint.
             slots: unsafe { at.add(offset) },
             capacity: geometry.capacity,
+            goal: Pace::goal(geometry.capacity, layout.stride),
             index_mask: one_lap - ONE,
             one_lap,
             layout,
@@ -495,7 +602,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for TurnRing<Sh, P> {
     }
 
     #[inline(always)]
-    unsafe fn try_claim(&self, _: &mut Pace) -> Result<Lease, PushRefusal> {
+    unsafe fn try_claim(&self, pace: &mut Pace) -> Result<Lease, PushRefusal> {
         let header = self.header();
         let mut ticket = header.push.load(P::relaxed(PUSH_TICKET));
         let mut times = 0;
@@ -504,6 +611,10 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for TurnRing<Sh, P> {
             let turn = head.turn.load(P::acquire(PUSH_TURN));
             if turn == ticket {
                 // A sealed ticket has the top bit, no turn has: it never gets here.
+                if pace.blocked {
+                    self.gather(pace, ticket, 0);
+                }
+                self.look_ahead(ticket);
                 let next = self.next(ticket, 1);
                 match header.push.compare_exchange(ticket, next, P::relaxed(PUSH_CLAIM)) {
                     Ok(_) => return Ok(self.lease(ticket)),
@@ -513,7 +624,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for TurnRing<Sh, P> {
                     }
                 }
             } else {
-                ticket = self.push_blocked(ticket, turn)?;
+                ticket = self.push_blocked(ticket, turn).inspect_err(|_| pace.blocked = true)?;
             }
         }
     }
@@ -521,19 +632,19 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for TurnRing<Sh, P> {
     #[inline(always)]
     unsafe fn try_commit(&self, _: &mut Pace, claim: Lease) -> Result<(), (Lease, PushRefusal)> {
         let (head, _) = self.slot_of(claim.ticket);
-        head.turn.store(claim.ticket + FULL, P::release(PUSH_PUBLISH));
+        head.turn.store(claim.ticket.wrapping_add(FULL), P::release(PUSH_PUBLISH));
         Ok(())
     }
 
     unsafe fn abandon(&self, _: &mut Pace, claim: Lease) {
         let (head, _) = self.slot_of(claim.ticket);
-        head.turn.store(claim.ticket + VOID, P::release(PUSH_VOID));
+        head.turn.store(claim.ticket.wrapping_add(VOID), P::release(PUSH_VOID));
     }
 
     #[inline(always)]
     unsafe fn try_take_if(
         &self,
-        _: &mut Pace,
+        pace: &mut Pace,
         mut accept: impl FnMut(*mut u8) -> bool,
     ) -> Result<Option<Lease>, PopRefusal> {
         let header = self.header();
@@ -542,10 +653,14 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for TurnRing<Sh, P> {
         loop {
             let (head, payload) = self.slot_of(ticket);
             let turn = head.turn.load(P::acquire(POP_TURN));
-            if turn == ticket + FULL {
+            if turn == ticket.wrapping_add(FULL) {
                 if !accept(payload) {
                     return Ok(None);
                 }
+                if pace.blocked {
+                    self.gather(pace, ticket, FULL);
+                }
+                self.look_ahead(ticket);
                 let next = self.next(ticket, 1);
                 match header.pop.compare_exchange(ticket, next, P::relaxed(POP_CLAIM)) {
                     Ok(_) => return Ok(Some(self.lease(ticket))),
@@ -555,7 +670,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for TurnRing<Sh, P> {
                     }
                 }
             } else {
-                ticket = self.pop_blocked(ticket, turn)?;
+                ticket = self.pop_blocked(ticket, turn).inspect_err(|_| pace.blocked = true)?;
             }
         }
     }
@@ -597,19 +712,17 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for TurnRing<Sh, P> {
             }
         };
         // If `fill` ends early (or unwinds), what it did not fill goes void.
-        let mut rest = Unfilled { ring: self, ticket, left: count };
-        while rest.left > 0 {
-            let lease = self.lease(rest.ticket);
+        let mut rest = Unfilled { ring: self, ticket, filled: 0, count };
+        self.walk(ticket, count, |head, lease| {
             // SAFETY: I2: the exchange gave this thread the whole run.
-            if !unsafe { lease.write(&mut fill) } {
-                break;
+            let filled = unsafe { lease.write(&mut fill) };
+            if filled {
+                head.turn.store(lease.ticket.wrapping_add(FULL), P::release(PUSH_PUBLISH));
+                rest.filled += 1;
             }
-            let (head, _) = self.slot_of(rest.ticket);
-            head.turn.store(rest.ticket + FULL, P::release(PUSH_PUBLISH));
-            rest.ticket = self.next(rest.ticket, 1);
-            rest.left -= 1;
-        }
-        Ok(count - rest.left)
+            filled
+        });
+        Ok(rest.filled)
     }
 
     #[inline]
@@ -627,7 +740,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for TurnRing<Sh, P> {
             if count == 0 {
                 let (head, _) = self.slot_of(ticket);
                 let turn = head.turn.load(P::acquire(POP_TURN));
-                if turn != ticket + FULL {
+                if turn != ticket.wrapping_add(FULL) {
                     ticket = self.pop_blocked(ticket, turn)?;
                 }
                 continue;
@@ -641,14 +754,12 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for TurnRing<Sh, P> {
                 }
             }
         };
-        for _ in 0..count {
-            let lease = self.lease(ticket);
+        self.walk(ticket, count, |head, lease| {
             // SAFETY: I2 and I3: written, and this thread's alone.
             unsafe { lease.read(&mut read) };
-            let (head, _) = self.slot_of(ticket);
-            head.turn.store(self.lap_on(ticket), P::release(POP_RECYCLE));
-            ticket = self.next(ticket, 1);
-        }
+            head.turn.store(self.lap_on(lease.ticket), P::release(POP_RECYCLE));
+            true
+        });
         Ok(count)
     }
 
@@ -684,7 +795,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for TurnRing<Sh, P> {
         while ticket != end {
             let (head, payload) = self.slot_of(ticket);
             // A leaked claim is neither full nor void: nothing to drop there.
-            if head.turn.load(P::acquire(POP_TURN)) == ticket + FULL {
+            if head.turn.load(P::acquire(POP_TURN)) == ticket.wrapping_add(FULL) {
                 f(payload);
             }
             ticket = self.next(ticket, 1);
@@ -702,25 +813,156 @@ impl<Sh: Shape, P: Profile> TurnRing<Sh, P> {
             return None;
         }
         let (head, _) = self.slot_of((index as u64) << PHASE_BITS);
-        Some((index as u64, head.turn.load(P::acquire(LOOK_TURN))))
+        Some((index as u64, head.turn.load(P::relaxed(LOOK_TURN))))
     }
 }
 
-/// Claimed slots that have not been filled yet; dropped, they go void.
+/// A claimed run; dropped, what was not filled goes void.
 struct Unfilled<'a, Sh: Shape, P: Profile> {
     ring: &'a TurnRing<Sh, P>,
     ticket: u64,
-    left: usize,
+    filled: usize,
+    count: usize,
 }
 
 impl<Sh: Shape, P: Profile> Drop for Unfilled<'_, Sh, P> {
     #[inline(always)]
     fn drop(&mut self) {
-        while self.left > 0 {
-            let (head, _) = self.ring.slot_of(self.ticket);
-            head.turn.store(self.ticket + VOID, P::release(PUSH_VOID));
-            self.ticket = self.ring.next(self.ticket, 1);
-            self.left -= 1;
+        if self.filled < self.count {
+            let rest = self.ring.next(self.ticket, self.filled as u64);
+            self.ring.walk(rest, self.count - self.filled, |head, lease| {
+                head.turn.store(lease.ticket.wrapping_add(VOID), P::release(PUSH_VOID));
+                true
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::strategy::Typed;
+
+    /// A ring in memory of its own, all of whose tickets begin at `first`.
+    fn ring_at(capacity: usize, laps_before_the_wrap: u64) -> (TurnRing<Typed<u64>, Tuned>, Layout) {
+        let geometry = Geometry { capacity, shape: Typed::new(), shared: false };
+        let layout = TurnRing::<Typed<u64>, Tuned>::footprint(&geometry).unwrap();
+        // SAFETY: a fresh, zeroed region of the footprint; freed by `free`.
+        let ring = unsafe {
+            let at = NonNull::new(std::alloc::alloc_zeroed(layout)).unwrap();
+            TurnRing::<Typed<u64>, Tuned>::init(at, &geometry);
+            TurnRing::<Typed<u64>, Tuned>::attach(at, &geometry)
+        };
+        let first = SEALED - laps_before_the_wrap * ring.one_lap;
+        ring.header().push.store(first, Tuned::relaxed(PUSH_CLAIM));
+        ring.header().pop.store(first, Tuned::relaxed(POP_CLAIM));
+        for index in 0..capacity as u64 {
+            let ticket = first + index * ONE;
+            ring.slot_of(ticket).0.turn.store(ticket, Tuned::relaxed(POP_RECYCLE));
+        }
+        (ring, layout)
+    }
+
+    fn free((ring, layout): (TurnRing<Typed<u64>, Tuned>, Layout)) {
+        // SAFETY: allocated with this layout, and the last use.
+        unsafe {
+            ring.finish();
+            std::alloc::dealloc(ring.header.as_ptr().cast(), layout);
+        }
+    }
+
+    const CAPACITIES: [usize; 7] = [1, 2, 3, 4, 5, 8, 100];
+
+    #[test]
+    fn the_next_ticket_of_the_last_lap_is_the_first() {
+        for capacity in CAPACITIES {
+            let made = ring_at(capacity, 1);
+            let ring = &made.0;
+            let first = SEALED - ring.one_lap;
+            let last = first + (capacity as u64 - 1) * ONE;
+            assert_eq!(ring.next(last, 1), 0, "capacity {capacity}");
+            assert_eq!(ring.next(first, capacity as u64), 0);
+            assert_eq!(ring.lap_on(first), 0);
+            assert_eq!(ring.lap_on(last), last - first);
+            for n in 0..=capacity as u64 {
+                let one_by_one = (0..n).fold(first, |ticket, _| ring.next(ticket, 1));
+                assert_eq!(ring.next(first, n), one_by_one);
+                assert_eq!(one_by_one & SEALED, 0, "the sealed bit stays clear");
+            }
+            assert!(ring.lap_behind(0, first) && ring.lap_behind(0, first + FULL));
+            assert!(ring.lap_behind(0, first + VOID) && !ring.lap_behind(0, 0));
+            assert!(ring.lap_behind(last - first, last) && !ring.lap_behind(first, 0));
+            free(made);
+        }
+    }
+
+    #[test]
+    fn positions_count_places_not_tickets() {
+        for capacity in CAPACITIES {
+            let made = ring_at(capacity, 4);
+            let ring = &made.0;
+            let (mut ticket, before) = (0, ring.position(0));
+            for n in 0..5 * capacity as u64 {
+                assert_eq!(ring.position(ticket), before + n, "capacity {capacity}");
+                assert_eq!(ring.position(ticket | SEALED), before + n);
+                assert!(ring.index_of(ticket) < capacity as u64);
+                ticket = ring.next(ticket, 1);
+            }
+            free(made);
+        }
+    }
+
+    #[test]
+    fn a_ring_goes_on_over_the_end_of_its_tickets() {
+        for capacity in CAPACITIES {
+            for by_runs in [false, true] {
+                let made = ring_at(capacity, 2);
+                let ring = &made.0;
+                let (mut tx, mut rx) = (ring.new_producer(), ring.new_consumer());
+                let (mut next, mut expected) = (0, 0);
+                for lap in 0..5 {
+                    // SAFETY: one thread; payloads are written and moved out whole.
+                    unsafe {
+                        while next < expected + capacity as u64 {
+                            if by_runs {
+                                let room = expected + capacity as u64 - next;
+                                let n = ring.push_run(&mut tx, capacity + 1, |slot| {
+                                    slot.cast::<u64>().write(next);
+                                    next += 1;
+                                    true
+                                });
+                                assert!((1..=room as usize).contains(&n.unwrap()));
+                            } else {
+                                let claim = ring.try_claim(&mut tx).unwrap();
+                                claim.write(|slot| slot.cast::<u64>().write(next));
+                                ring.try_commit(&mut tx, claim).unwrap();
+                                next += 1;
+                            }
+                        }
+                        assert_eq!(ring.try_claim(&mut tx).unwrap_err(), PushRefusal::Full);
+                        // One slot over the end, so that laps begin everywhere.
+                        for _ in 0..capacity {
+                            let taken = ring.try_take(&mut rx).unwrap();
+                            assert_eq!(taken.read(|slot| slot.cast::<u64>().read()), expected);
+                            ring.release(&mut rx, taken);
+                            expected += 1;
+                        }
+                        assert_eq!(ring.try_take(&mut rx).unwrap_err(), PopRefusal::Empty);
+                        // A void in every lap, taken away by the pop.
+                        let claim = ring.try_claim(&mut tx).unwrap();
+                        ring.abandon(&mut tx, claim);
+                        assert_eq!(ring.try_take(&mut rx).unwrap_err(), PopRefusal::Empty, "lap {lap}");
+                    }
+                }
+                assert!(ring.header().push.load(Tuned::relaxed(LOOK_PUSH)) < SEALED / 2, "it wrapped");
+                ring.seal();
+                // SAFETY: as above.
+                unsafe {
+                    assert_eq!(ring.try_claim(&mut tx).unwrap_err(), PushRefusal::Closed);
+                    assert_eq!(ring.try_take(&mut rx).unwrap_err(), PopRefusal::Closed);
+                }
+                free(made);
+            }
         }
     }
 }

@@ -353,9 +353,9 @@ fn lone_items(groups: &mut Vec<Group>) {
 }
 
 fn spsc(groups: &mut Vec<Group>) {
-    for (batch, row, rtrb_bar) in [
-        (1, "single, 1x1, cap 1024", 1.1),
-        (64, "64 at a time, 1x1, cap 1024", 1.0),
+    for (scenario, batch, row, rtrb_bar) in [
+        ("spsc", 1, "one at a time, 1x1, cap 1024", 1.1),
+        ("spsc-batch", 64, "64 at a time, 1x1, cap 1024", 1.0),
     ] {
         let shape = Shape {
             producers: 1,
@@ -374,7 +374,7 @@ fn spsc(groups: &mut Vec<Group>) {
         #[cfg(not(feature = "turtle"))]
         let _ = rtrb_bar;
         groups.push(Group {
-            scenario: "spsc",
+            scenario,
             row: row.to_owned(),
             metrics: &THROUGHPUT,
             reference: throughput::<Words<Rtrb<u64>>>("rtrb", shape),
@@ -388,7 +388,7 @@ fn spsc(groups: &mut Vec<Group>) {
             ],
         });
         groups.push(Group {
-            scenario: "spsc",
+            scenario,
             row: row.to_owned(),
             metrics: &THROUGHPUT,
             reference: throughput::<Words<Ringbuf<u64>>>("ringbuf", shape),
@@ -399,7 +399,7 @@ fn spsc(groups: &mut Vec<Group>) {
         });
         #[cfg(have_boost)]
         groups.push(Group {
-            scenario: "spsc",
+            scenario,
             row: row.to_owned(),
             metrics: &THROUGHPUT,
             reference: throughput::<crate::cpp::Boost>("boost", shape),

@@ -354,12 +354,12 @@ impl<T: Copy> Pop<T> for RingbufCons<T> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::queue::{Arena, Sink, Source, Typed};
 
     /// Through the workers' loops on two threads, one by one and in batches.
-    fn carries<Q: Queue<u64>>() {
+    pub(crate) fn carries<Q: Queue<u64>>() {
         for batch in [1, 7, MAX_BATCH] {
             let queue = Typed::<Q, u64>::with_capacity(8);
             let (mut source, mut sink) = (queue.source(), queue.sink());
@@ -388,7 +388,7 @@ mod tests {
         carries::<Ringbuf<u64>>();
     }
 
-    fn holds_what_was_asked<Q: Queue<u64>>() {
+    pub(crate) fn holds_what_was_asked<Q: Queue<u64>>() {
         let queue = Q::with_capacity(4);
         let mut producer = queue.producer();
         let accepted = (0..100)

@@ -93,3 +93,34 @@ impl<T: Item, S: Engine, const BLOCKING: bool> Pop<T> for TurtleConsumer<T, S, B
         n
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::subjects::tests::{carries, holds_what_was_asked};
+    use crate::wake::wake;
+
+    #[test]
+    fn the_engines_carry_items_in_order() {
+        carries::<Turn<u64>>();
+        carries::<Spsc<u64>>();
+        carries::<BlockingTurn<u64>>();
+        carries::<BlockingSpsc<u64>>();
+    }
+
+    #[test]
+    fn the_engines_are_bounded_as_the_rivals_are() {
+        holds_what_was_asked::<Turn<u64>>();
+        holds_what_was_asked::<Spsc<u64>>();
+    }
+
+    #[test]
+    fn a_blocked_pop_is_woken_every_time() {
+        for [median, tail] in [
+            wake::<BlockingTurn<u64>>(16, 50),
+            wake::<BlockingSpsc<u64>>(16, 50),
+        ] {
+            assert!(median > 0.0 && median <= tail, "{median} {tail}");
+        }
+    }
+}

@@ -60,7 +60,8 @@ impl Draft {
         })
     }
 
-    /// Gives it its name. When that fails, most of all because the name is taken, the draft comes back.
+    /// Gives it its name. When that fails, most of all because the name is taken, the draft comes
+    /// back.
     pub(super) fn publish(mut self, name: &str) -> Result<Segment, (Draft, SegmentError)> {
         match shm_file(name).and_then(|path| Ok(rename_to_new(&self.file.path, &path)?)) {
             Ok(()) => {
@@ -101,8 +102,11 @@ fn temporary_file() -> Result<(Temporary, File, LockFd), SegmentError> {
             answer => answer?,
         };
         let temporary = Temporary { path, kept: false };
+        // A strict umask may have taken our own access away, and the file is opened once more.
+        file.set_permissions(Permissions::from_mode(0o600))?;
         let presence = LockFd::reopen(file.as_fd())?;
-        // Before the lock, a sweeper may have taken the file for a leftover. Then it is gone: try again.
+        // Before the lock, a sweeper may have taken the file for a leftover. Then it is gone: try
+        // again.
         if set_lock(presence.as_fd(), libc::F_RDLCK, PRESENCE)? && file.metadata()?.nlink() == 1 {
             return Ok((temporary, file, presence));
         }

@@ -28,16 +28,30 @@ pub enum SegmentError {
 impl fmt::Display for SegmentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Exists => f.write_str("a segment of this name exists: open it, choose another name, or unlink it first"),
-            Self::NotFound => f.write_str("no segment of this name: create it first, or check the name"),
+            Self::Exists => f.write_str(
+                "a segment of this name exists: open it, choose another name, or unlink it first",
+            ),
+            Self::NotFound => {
+                f.write_str("no segment of this name: create it first, or check the name")
+            }
             Self::Permission => f.write_str(
-                "permission denied: the segment belongs to another user; create it with a mode that lets this one in (such as 0660 and a common group)",
+                "permission denied: the segment belongs to another user; create it with a mode \
+                 that lets this one in (such as 0660 and a common group)",
             ),
             Self::NoSpace => f.write_str(
-                "no room in shared memory: remove unused segments, or make /dev/shm larger (mount -o remount,size=..., docker run --shm-size ...)",
+                "no room in shared memory: remove unused segments, or make /dev/shm larger \
+                 (mount -o remount,size=..., docker run --shm-size ...)",
             ),
-            Self::Name(why) => write!(f, "bad segment name: {why}; use one slash and 1 to 250 bytes, such as \"/ticks\""),
-            Self::Foreign(what) => write!(f, "not a usable segment: {what}; choose another name or remove it"),
+            Self::Name(why) => write!(
+                f,
+                "bad segment name: {why}; use one slash and 1 to 250 bytes, such as \"/ticks\""
+            ),
+            Self::Foreign(what) => {
+                write!(
+                    f,
+                    "not a usable segment: {what}; choose another name or remove it"
+                )
+            }
             Self::Unsupported(what) => write!(f, "not supported: {what}"),
             Self::Io(error) => write!(f, "system error: {error}"),
         }

@@ -10,7 +10,8 @@ use super::super::fork::LockFd;
 /// The byte whose read lock says "attached".
 pub(super) const PRESENCE: u64 = 0;
 
-/// Ownership of one role of a [`Segment`]; ends on drop and with the process. It may outlive the `Segment`.
+/// Ownership of one role of a [`Segment`]; ends on drop and with the process. It may outlive the
+/// `Segment`.
 #[derive(Debug)]
 pub struct RoleLock {
     fd: LockFd,
@@ -72,7 +73,8 @@ fn lock_on(kind: libc::c_int, byte: u64) -> io::Result<libc::flock> {
     })
 }
 
-/// Sets the lock `kind` on one byte for the description behind `fd`; `false` when another one is in the way.
+/// Sets the lock `kind` on one byte for the description behind `fd`; `false` when another one is
+/// in the way.
 pub(super) fn set_lock(fd: BorrowedFd<'_>, kind: libc::c_int, byte: u64) -> io::Result<bool> {
     let lock = lock_on(kind, byte)?;
     // SAFETY: the descriptor is open and `lock` is a live flock.

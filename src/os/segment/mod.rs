@@ -1,12 +1,14 @@
 //! Shared memory: segments by name or by descriptor, and who is alive in them.
 //!
 //! # How a segment comes to be
-//! It is made under a temporary name, its space is really allocated, it is mapped and initialised, and only
-//! then renamed, never replacing anything. So whoever can open the name finds it complete, and a creator
-//! that dies half-way leaves only a temporary file that the next creation sweeps away.
+//! It is made under a temporary name, its space is really allocated, it is mapped and
+//! initialised, and only then renamed, never replacing anything. So whoever can open the name
+//! finds it complete, and a creator that dies half-way leaves only a temporary file that the next
+//! creation sweeps away.
 //!
 //! # Who is alive
-//! Locks of open file descriptions (`F_OFD_SETLK`), which the kernel frees when their owner dies, however it dies:
+//! Locks of open file descriptions (`F_OFD_SETLK`), which the kernel frees when their owner dies,
+//! however it dies:
 //!
 //! | byte | lock | meaning |
 //! |---|---|---|
@@ -14,9 +16,9 @@
 //! | 0 | write | an unused segment, or a dead creator's temporary file, is being removed |
 //! | `role` ≥ 1 | write | one owner of that role: [`Segment::try_own`] |
 //!
-//! A mapping keeps its open file description alive, locks included, and forked children inherit both.
-//! So the mapping uses one description that is never locked, and each lock has a description of its own, which
-//! [`fork`](super::fork) takes away from children.
+//! A mapping keeps its open file description alive, locks included, and forked children inherit
+//! both. So the mapping uses one description that is never locked, and each lock has a
+//! description of its own, which [`fork`](super::fork) takes away from children.
 
 use std::ffi::CString;
 use std::fs::{File, Metadata};
@@ -36,7 +38,7 @@ pub use self::error::{SegmentError, SegmentInfo};
 use self::error::{TEMPORARY, check_name};
 pub use self::locks::RoleLock;
 use self::locks::{PRESENCE, is_locked, present, set_lock, unlock};
-use super::fork::{LockFd, open_again};
+use super::fork::LockFd;
 
 /// Where Linux keeps named shared memory; `shm_open` of the C library uses the same place.
 const PLACE: &str = "/dev/shm";
@@ -59,19 +61,21 @@ pub struct Segment {
     presence: LockFd,
 }
 
-// SAFETY: the mapping belongs to the process, not to a thread; the struct hands out only its address.
+// SAFETY: the mapping belongs to the process, not to a thread; the struct hands out only its
+// address.
 unsafe impl Send for Segment {}
 // SAFETY: as above; all methods are system calls on descriptors.
 unsafe impl Sync for Segment {}
 
 impl Segment {
-    /// Creates `name` with `len` bytes, permission bits `mode` exactly (the umask has no say), and what `init` writes.
+    /// Creates `name` with `len` bytes, permission bits `mode` exactly (the umask has no say),
+    /// and what `init` writes.
     ///
     /// `init` gets the base of `len` zero bytes, page-aligned, that nobody else can see yet.
     ///
     /// # Errors
-    /// [`SegmentError::Exists`] when the name is taken; `Name`; `NoSpace` when shared memory has no room for all
-    /// of it; whatever `init` returns. Nothing is left behind.
+    /// [`SegmentError::Exists`] when the name is taken; `Name`; `NoSpace` when shared memory has
+    /// no room for all of it; whatever `init` returns. Nothing is left behind.
     pub fn create(
         name: &str,
         len: usize,
@@ -90,8 +94,9 @@ impl Segment {
     /// Maps the segment `name`, to read and write.
     ///
     /// # Errors
-    /// `NotFound`; `Permission`; `Foreign` for anything but a non-empty regular file that belongs to this user, to
-    /// root, or, group-writable, to a group of this process. (A stranger's file could be cut short under us.)
+    /// `NotFound`; `Permission`; `Foreign` for anything but a non-empty regular file that belongs
+    /// to this user, to root, or, group-writable, to a group of this process. (A stranger's file
+    /// could be cut short under us.)
     pub fn open(name: &str) -> Result<Segment, SegmentError> {
         let file = open_file(&shm_file(name)?).map_err(|error| match error.raw_os_error() {
             Some(libc::ELOOP | libc::EISDIR | libc::ENXIO) => {
@@ -108,7 +113,8 @@ impl Segment {
         Ok(segment)
     }
 
-    /// Opens `name`, or creates it as [`create`](Self::create) does; `true` when this call created it.
+    /// Opens `name`, or creates it as [`create`](Self::create) does; `true` when this call
+    /// created it.
     ///
     /// Of several processes that race, exactly one creates.
     ///
@@ -159,7 +165,8 @@ impl Segment {
         Ok(remove_if_same(&shm_file(name)?, &segment.file)?)
     }
 
-    /// Makes an unnamed segment that can never change its length, to be handed to a child or over a socket.
+    /// Makes an unnamed segment that can never change its length, to be handed to a child or over
+    /// a socket.
     ///
     /// # Errors
     /// As [`create`](Self::create), without names.
@@ -171,7 +178,8 @@ impl Segment {
         let label = CString::new(label)
             .map_err(|_| SegmentError::Name("a label has no NUL byte".into()))?;
         let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
-        // Kernels before 6.3 do not know the flag that says "never executable"; some later ones insist on it.
+        // Kernels before 6.3 do not know the flag that says "never executable"; some later ones
+        // insist on it.
         // SAFETY: the label ends with a NUL and lives through the calls.
         let file = owned(unsafe { libc::memfd_create(label.as_ptr(), flags | libc::MFD_NOEXEC_SEAL) })
                 // SAFETY: as above.
@@ -205,8 +213,13 @@ impl Segment {
                 "the descriptor is not a memfd of sealed length".into(),
             ));
         }
-        // The sender's description is its own: mapping through it would keep the sender's locks alive.
-        Segment::attach(open_again(fd.as_fd())?.into(), None)
+        // It may have come through an exec; it goes no further by itself.
+        // SAFETY: the descriptor is open; this sets a flag.
+        if unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) } < 0 {
+            return Err(io::Error::last_os_error().into());
+        }
+        // The sender maps through the same description, which is never locked.
+        Segment::attach(fd.into(), None)
     }
 
     /// Where the mapping begins; page-aligned.
@@ -228,13 +241,15 @@ impl Segment {
         self.name.as_deref()
     }
 
-    /// The descriptor of the mapping, to be handed to a child or over a socket. It carries no locks.
+    /// The descriptor of the mapping, to be handed to a child or over a socket. It carries no
+    /// locks.
     #[must_use]
     pub fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
     }
 
-    /// Makes this process count as attached. Needed only in a forked child; elsewhere it does nothing.
+    /// Makes this process count as attached. Needed only in a forked child; elsewhere it does
+    /// nothing.
     ///
     /// # Errors
     /// The system is out of descriptors, or the segment is being removed.
@@ -248,8 +263,8 @@ impl Segment {
         })
     }
 
-    /// Whether anybody else is attached: another process, or another [`Segment`] of this one. If not, and
-    /// this one goes, the segment is stale.
+    /// Whether anybody else is attached: another process, or another [`Segment`] of this one. If
+    /// not, and this one goes, the segment is stale.
     ///
     /// # Errors
     /// As [`attend`](Self::attend).
@@ -258,14 +273,16 @@ impl Segment {
         is_locked(self.presence.as_fd(), PRESENCE)
     }
 
-    /// Removes temporary files whose creators died, and returns how many. [`create`](Self::create) calls it.
+    /// Removes temporary files whose creators died, and returns how many.
+    /// [`create`](Self::create) calls it.
     pub fn sweep_leftovers() -> usize {
         let files = entries()
             .filter(|path| file_name(path).is_some_and(|name| name.starts_with(TEMPORARY)));
         files.filter(|path| sweep(path).unwrap_or(false)).count()
     }
 
-    /// Lists the named segments whose first bytes (at most a page) `is_ours` accepts, sorted by name.
+    /// Lists the named segments whose first bytes (at most a page) `is_ours` accepts, sorted by
+    /// name.
     ///
     /// Segments that this user may not read are left out.
     pub fn list(is_ours: impl Fn(&[u8]) -> bool) -> Vec<SegmentInfo> {
@@ -294,10 +311,11 @@ impl Segment {
         found
     }
 
-    /// Tries to own `role` (1 or more) for as long as the returned lock lives. `None`: somebody alive owns it.
+    /// Tries to own `role` (1 or more) for as long as the returned lock lives. `None`: somebody
+    /// alive owns it.
     ///
-    /// The kernel frees the role when its owner dies. A child that is between fork and exec at that moment can
-    /// delay this by as long as that takes.
+    /// The kernel frees the role when its owner dies. A child that is between fork and exec at
+    /// that moment can delay this by as long as that takes.
     ///
     /// # Errors
     /// `Unsupported` for role 0 or above 2^63 - 2; the system is out of descriptors.
@@ -311,7 +329,8 @@ impl Segment {
         Ok(RoleLock::take(self.file.as_fd(), role)?)
     }
 
-    /// Whether somebody alive owns `role`, this process included. Old news as soon as it is returned.
+    /// Whether somebody alive owns `role`, this process included. Old news as soon as it is
+    /// returned.
     ///
     /// # Errors
     /// `role` is above 2^63 - 2, or as [`attend`](Self::attend).
@@ -334,7 +353,8 @@ impl Segment {
             .filter(|&len| len > 0 && len <= isize::MAX as usize)
             .ok_or_else(|| SegmentError::Foreign(format!("{len} bytes cannot be mapped")))?;
         let access = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: a new mapping at an address of the kernel's choice; it cannot disturb existing memory.
+        // SAFETY: a new mapping at an address of the kernel's choice; it cannot disturb existing
+        // memory.
         let base = unsafe {
             libc::mmap(
                 std::ptr::null_mut(),
@@ -356,7 +376,8 @@ impl Segment {
             file,
             presence,
         };
-        // Whoever changed the length meanwhile is no friend; later changes are outside the trust model.
+        // Whoever changed the length meanwhile is no friend; later changes are outside the trust
+        // model.
         if segment.file.metadata()?.len() != len as u64 {
             return Err(SegmentError::Foreign("its length changes".into()));
         }
@@ -366,7 +387,8 @@ impl Segment {
 
 impl Drop for Segment {
     fn drop(&mut self) {
-        // SAFETY: exactly the mapping made in `map`; whoever uses its memory borrows or owns the Segment.
+        // SAFETY: exactly the mapping made in `map`; whoever uses its memory borrows or owns the
+        // Segment.
         unsafe { libc::munmap(self.base.as_ptr().cast(), self.len) };
         unlock(&self.presence, PRESENCE);
     }
@@ -422,7 +444,8 @@ pub(in crate::os) fn c_path(path: &Path) -> CString {
     CString::new(path.as_os_str().as_bytes()).expect("names with NUL bytes were refused")
 }
 
-/// Opens what is there, to read and write. Never waits (for the other end of a FIFO), never follows a link.
+/// Opens what is there, to read and write. Never waits (for the other end of a FIFO), never
+/// follows a link.
 pub(in crate::os) fn open_file(path: &Path) -> io::Result<File> {
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
     File::options()

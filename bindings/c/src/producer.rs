@@ -1,0 +1,176 @@
+//! Explicit producers: one thread at a time each, and a little faster than calls on the ring.
+
+use std::ffi::c_void;
+use std::sync::Arc;
+
+use turtle_buffers::erased::{DynProducer, DynRing};
+
+use crate::boundary::{Refused, guard, guard_or, invalid, usable};
+use crate::calls::Side;
+use crate::ring::{ring, turtle_buffer};
+use crate::status::turtle_status;
+
+/// An explicit producer of a ring: one thread at a time may use it, and it may move between threads.
+#[derive(Debug)]
+pub struct turtle_producer {
+    side: Box<dyn DynProducer>,
+    ring: Arc<dyn DynRing>,
+}
+
+/// The handle behind a pointer.
+///
+/// # Safety
+/// `producer` is null, misaligned, or a handle that nobody frees and no other thread uses during `'a`.
+#[inline(always)]
+unsafe fn handle<'a>(producer: *mut turtle_producer) -> Result<Side<'a, dyn DynProducer>, Refused> {
+    if !usable(producer) {
+        return Err(invalid("the turtle_producer is null or misaligned; turtle_producer_new makes one"));
+    }
+    // SAFETY: the caller's promise.
+    let producer = unsafe { &*producer };
+    Ok(Side { side: producer.side.as_ref(), ring: &producer.ring })
+}
+
+/// Makes an explicit producer. It keeps the ring alive after turtle_free, until it is freed itself.
+///
+/// `*out` is written on success only.
+/// Returns TURTLE_OK; TURTLE_ERR_NO_HANDLE when the strategy allows no more; TURTLE_ERR_INVALID.
+/// Threads: any. Progress: allocates.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn turtle_producer_new(buffer: *mut turtle_buffer, out: *mut *mut turtle_producer) -> turtle_status {
+    guard(|| {
+        if !usable(out) {
+            return Err(invalid("out is null or misaligned; pass the address of a variable"));
+        }
+        // SAFETY: the caller's promise: a live ring.
+        let ring = unsafe { ring(buffer)? }.here()?.clone();
+        let side = ring.clone().producer()?;
+        // SAFETY: checked above.
+        unsafe { out.write(Box::into_raw(Box::new(turtle_producer { side, ring }))) };
+        Ok(())
+    })
+}
+
+/// Frees a producer; where the strategy allows one, the next one may be made. Null is allowed and does nothing.
+///
+/// Threads: any, but no other call with this pointer may run now or later.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn turtle_producer_free(producer: *mut turtle_producer) {
+    guard_or((), || {
+        if !usable(producer) {
+            return;
+        }
+        // SAFETY: made by `turtle_producer_new`, and the caller gives it up.
+        let producer = unsafe { Box::from_raw(producer) };
+        if producer.ring.trouble().is_some() {
+            // In a forked child: what belongs to the parent is left alone.
+            std::mem::forget(producer);
+        }
+    });
+}
+
+/// As turtle_try_push, through this handle.
+/// Threads: one at a time. Progress: as turtle_try_push.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn turtle_producer_try_push(
+    producer: *mut turtle_producer,
+    elem: *const c_void,
+) -> turtle_status {
+    // SAFETY: the caller's promises, as documented.
+    guard(|| unsafe { handle(producer)?.try_push(elem) })
+}
+
+/// As turtle_push, through this handle.
+/// Threads: one at a time. Progress: as turtle_push.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn turtle_producer_push(
+    producer: *mut turtle_producer,
+    elem: *const c_void,
+    timeout_ns: u64,
+) -> turtle_status {
+    // SAFETY: the caller's promises, as documented.
+    guard(|| unsafe { handle(producer)?.push(elem, timeout_ns) })
+}
+
+/// As turtle_try_push_n, through this handle.
+/// Threads: one at a time. Progress: as turtle_try_push_n.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn turtle_producer_try_push_n(
+    producer: *mut turtle_producer,
+    elems: *const c_void,
+    n: usize,
+    done: *mut usize,
+) -> turtle_status {
+    // SAFETY: the caller's promises, as documented.
+    guard(|| unsafe { handle(producer)?.try_push_n(elems, n, done) })
+}
+
+/// As turtle_push_record, through this handle.
+/// Threads: one at a time. Progress: as turtle_push_record.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn turtle_producer_push_record(
+    producer: *mut turtle_producer,
+    data: *const c_void,
+    len: usize,
+    timeout_ns: u64,
+) -> turtle_status {
+    // SAFETY: the caller's promises, as documented.
+    guard(|| unsafe { handle(producer)?.push_record(data, len, timeout_ns) })
+}
+
+/// As turtle_claim, through this handle.
+/// Threads: one at a time. Progress: as turtle_claim.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn turtle_producer_claim(
+    producer: *mut turtle_producer,
+    slot: *mut *mut c_void,
+) -> turtle_status {
+    // SAFETY: the caller's promises, as documented.
+    guard(|| unsafe { handle(producer)?.claim(slot, 0) })
+}
+
+/// As turtle_claim_timeout, through this handle.
+/// Threads: one at a time. Progress: as turtle_claim_timeout.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn turtle_producer_claim_timeout(
+    producer: *mut turtle_producer,
+    slot: *mut *mut c_void,
+    timeout_ns: u64,
+) -> turtle_status {
+    // SAFETY: the caller's promises, as documented.
+    guard(|| unsafe { handle(producer)?.claim(slot, timeout_ns) })
+}
+
+/// As turtle_commit, through this handle.
+/// Threads: one at a time. Progress: as turtle_commit.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn turtle_producer_commit(
+    producer: *mut turtle_producer,
+    slot: *mut c_void,
+) -> turtle_status {
+    // SAFETY: the caller's promises, as documented.
+    guard(|| unsafe { handle(producer)?.commit(slot) })
+}
+
+/// As turtle_commit_record, through this handle.
+/// Threads: one at a time. Progress: as turtle_commit_record.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn turtle_producer_commit_record(
+    producer: *mut turtle_producer,
+    slot: *mut c_void,
+    len: usize,
+) -> turtle_status {
+    // SAFETY: the caller's promises, as documented.
+    guard(|| unsafe { handle(producer)?.commit_record(slot, len) })
+}
+
+/// As turtle_abandon, through this handle.
+/// Threads: one at a time. Progress: as turtle_abandon.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn turtle_producer_abandon(
+    producer: *mut turtle_producer,
+    slot: *mut c_void,
+) -> turtle_status {
+    // SAFETY: the caller's promises, as documented.
+    guard(|| unsafe { handle(producer)?.abandon(slot) })
+}

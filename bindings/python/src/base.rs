@@ -1,0 +1,211 @@
+//! What both kinds of rings share.
+#![allow(clippy::disallowed_types)] // a counter of this process; no algorithm rests on it
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use turtle_buffers::Strategy;
+use turtle_buffers::erased::DynRing;
+
+use crate::errors::build_error;
+
+/// The part that `RingBuffer` and `SharedRingBuffer` share. It cannot be made alone.
+#[pyclass(
+    frozen,
+    subclass,
+    weakref,
+    name = "_Ring",
+    module = "turtle_buffers._turtle"
+)]
+pub(crate) struct Base {
+    /// None: this handle was closed. The lock is held for as long as a call
+    /// that never waits takes, and never across giving the interpreter up.
+    ring: RwLock<Option<Arc<dyn DynRing>>>,
+    interrupts: AtomicU64,
+}
+
+impl Base {
+    pub(crate) fn new(ring: Arc<dyn DynRing>) -> Self {
+        Self {
+            ring: RwLock::new(Some(ring)),
+            interrupts: AtomicU64::new(0),
+        }
+    }
+
+    /// The ring, for calls that wait.
+    pub(crate) fn ring(&self) -> PyResult<Arc<dyn DynRing>> {
+        self.with(|ring| Ok(ring.clone()))
+    }
+
+    /// Calls `call` with the ring; it must not wait, nor run Python code.
+    #[inline]
+    pub(crate) fn with<R>(
+        &self,
+        call: impl FnOnce(&Arc<dyn DynRing>) -> PyResult<R>,
+    ) -> PyResult<R> {
+        match &*self.ring.read().unwrap_or_else(PoisonError::into_inner) {
+            Some(ring) => call(ring),
+            None => Err(closed()),
+        }
+    }
+
+    /// Fails if this handle was closed.
+    pub(crate) fn check(&self) -> PyResult<()> {
+        self.with(|_| Ok(()))
+    }
+
+    /// Gives the ring up; waits of this handle end.
+    pub(crate) fn detach(&self) {
+        let ring = self
+            .ring
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(ring) = ring {
+            ring.interrupt();
+        }
+    }
+
+    pub(crate) fn interrupts(&self) -> u64 {
+        self.interrupts.load(Ordering::Relaxed)
+    }
+}
+
+#[cold]
+fn closed() -> PyErr {
+    PyValueError::new_err("this handle of the ring is closed")
+}
+
+/// Fails if this process was forked off the one that made the private ring.
+pub(crate) fn usable(ring: &dyn DynRing) -> PyResult<()> {
+    match ring.trouble() {
+        Some(why) => Err(PyRuntimeError::new_err(why)),
+        None => Ok(()),
+    }
+}
+
+/// The engine that is called `name`; none named is the library's choice.
+pub(crate) fn strategy(py: Python<'_>, name: Option<&str>) -> PyResult<Option<Strategy>> {
+    name.map(|name| name.parse().map_err(|error| build_error(py, error)))
+        .transpose()
+}
+
+#[pymethods]
+impl Base {
+    /// Count the items inside, about: others may be changing it.
+    fn qsize(&self) -> PyResult<usize> {
+        self.with(|ring| Ok(ring.len()))
+    }
+
+    fn __len__(&self) -> PyResult<usize> {
+        self.qsize()
+    }
+
+    /// True, also when nothing is inside: `if queue:` means what it does with `queue.Queue`.
+    fn __bool__(&self) -> bool {
+        true
+    }
+
+    /// Say whether nothing is inside, about.
+    fn empty(&self) -> PyResult<bool> {
+        self.with(|ring| Ok(ring.is_empty()))
+    }
+
+    /// Say whether there is no room, about.
+    fn full(&self) -> PyResult<bool> {
+        self.with(|ring| Ok(ring.len() >= ring.capacity()))
+    }
+
+    /// How many items fit. Exact: what was asked for, never rounded.
+    #[getter]
+    fn maxsize(&self) -> PyResult<usize> {
+        self.with(|ring| Ok(ring.capacity()))
+    }
+
+    /// The engine, such as "turn"; `strategies()` lists them.
+    #[getter]
+    fn strategy(&self) -> PyResult<&'static str> {
+        self.with(|ring| Ok(ring.strategy().name()))
+    }
+
+    /// Whether the ring has been shut down.
+    #[getter]
+    fn is_shutdown(&self) -> PyResult<bool> {
+        self.with(|ring| Ok(ring.is_closed()))
+    }
+
+    /// End every wait of this object once: the waiting calls raise `Interrupted`.
+    ///
+    /// Nothing is lost, and later calls wait as before. Any thread.
+    fn interrupt(&self) -> PyResult<()> {
+        self.with(|ring| {
+            self.interrupts.fetch_add(1, Ordering::Relaxed);
+            ring.interrupt();
+            Ok(())
+        })
+    }
+
+    /// Give back the sides that the calling thread owns.
+    ///
+    /// Matters for engines with one producer or one consumer ("spsc"), where the first
+    /// thread to put (get) owns that side until it calls this or ends.
+    fn release_thread(&self) -> PyResult<()> {
+        self.with(|ring| {
+            ring.release_thread();
+            Ok(())
+        })
+    }
+
+    /// Report what has happened so far, as a dict.
+    ///
+    /// `pushed` and `popped` are exact and count everybody's items; `full`, `empty`,
+    /// `busy` (calls so answered), `waits` and `wakes` count what this object saw.
+    /// Waiting here goes in slices, so a long wait counts several times.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let stats = self.with(|ring| usable(&**ring).map(|()| ring.stats()))?;
+        let dict = PyDict::new(py);
+        for (name, number) in [
+            ("capacity", stats.capacity),
+            ("len", stats.len),
+            ("pushed", stats.pushed),
+            ("popped", stats.popped),
+            ("full", stats.full),
+            ("empty", stats.empty),
+            ("busy", stats.busy),
+            ("waits", stats.waits),
+            ("wakes", stats.wakes),
+            ("helps", stats.helps),
+            ("dead_participants", stats.dead_participants),
+        ] {
+            dict.set_item(name, number)?;
+        }
+        dict.set_item("closed", stats.closed)?;
+        Ok(dict)
+    }
+
+    /// Iterate over the items, waiting for each; ends when the ring has been shut down and drained.
+    fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let kind = slf.get_type().name()?;
+        let Ok(ring) = slf.get().ring() else {
+            return Ok(format!("<{kind} closed>"));
+        };
+        Ok(format!(
+            "<{kind} strategy={:?} maxsize={} qsize={}{}>",
+            ring.strategy().name(),
+            ring.capacity(),
+            ring.len(),
+            if ring.is_closed() { " shut down" } else { "" }
+        ))
+    }
+}

@@ -1,0 +1,810 @@
+/* turtle.h: one bounded FIFO, many engines. Generated from bindings/c; do not edit.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ *
+ *   turtle_options options;
+ *   turtle_buffer *ring;
+ *   uint64_t sum = 0, x;
+ *   turtle_options_init(&options);
+ *   options.strategy = TURTLE_SPSC;
+ *   options.capacity = 64;
+ *   if (turtle_open(&options, &ring) != TURTLE_OK) { fputs(turtle_last_error(), stderr); return 1; }
+ *   for (x = 1; turtle_try_push(ring, &x) == TURTLE_OK; x++) { }
+ *   turtle_close(ring);
+ *   while (turtle_pop(ring, &x, TURTLE_FOREVER) == TURTLE_OK) { sum += x; }
+ *   turtle_free(ring);
+ *
+ * Conventions
+ *
+ * Names.     turtle_try_ never waits; the plain word may wait and takes a time; _n is many, _record is bytes with a length.
+ * Units.     Capacity and lengths in elements, sizes in bytes, times in nanoseconds.
+ * Status.    0 done, above 0 an everyday outcome, below 0 an error whose text turtle_last_error has.
+ *            TURTLE_FULL and TURTLE_EMPTY are exact: true at some moment of the call.
+ * Outputs.   Through pointers, written on success only; `done` always; `len` of a record that does not fit, too.
+ * Threads.   "any": any number of threads at once. "one at a time": the caller sees to it.
+ *            On TURTLE_SPSC the first thread to push (to pop) on a turtle_buffer owns that side, until it calls
+ *            turtle_release_thread or ends; others get TURTLE_ERR_NO_HANDLE. A turtle_producer (turtle_consumer) owns
+ *            it until it is freed.
+ * Progress.  What a call may wait for. "always returns": never for another thread. The text at TURTLE_TURN and its
+ *            neighbours says what a stopped thread does to others.
+ * Pointers.  Null and misaligned ones are errors, not accidents. A dangling one, or memory smaller than promised, is the
+ *            caller's.
+ * Fork.      In a forked child calls on a private ring answer TURTLE_ERR_INVALID; a shared one goes on working.
+ * Panics.    None leaves the library; TURTLE_ERR_PANIC tells of one.
+ * Trust.     Whoever may write to a shared ring's memory can spoil its data and stop its service, but not make this
+ *            process access anything outside of it. Check what you pop from somebody you do not trust.
+ */
+
+
+#ifndef TURTLE_H
+#define TURTLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** The version of this header. */
+#define TURTLE_VERSION "0.1.0"
+#define TURTLE_VERSION_MAJOR 0
+#define TURTLE_VERSION_MINOR 1
+#define TURTLE_VERSION_PATCH 0
+
+/**
+ * Strategy: producers many, consumers many.
+ * Calls: always; repeats only when another call got through.
+ * A stopped thread can hold others `Busy`.
+ */
+#define TURTLE_TURN 0
+
+/**
+ * Strategy: producers one, consumers one.
+ * Calls: always, within 5 shared accesses.
+ * A stopped thread holds up only the other side.
+ */
+#define TURTLE_SPSC 1
+
+
+/**
+ * Strategy: attach to whatever is there; where nothing is, create the default one.
+ */
+#define TURTLE_ANY UINT32_MAX
+
+/**
+ * Flag: create the ring of that name if there is none. Without TURTLE_EXCLUSIVE an existing one is attached.
+ */
+#define TURTLE_CREATE 1
+
+/**
+ * Flag: attach to the ring of that name; alone, a missing one is TURTLE_ERR_NOT_FOUND.
+ */
+#define TURTLE_ATTACH 2
+
+/**
+ * Flag, with TURTLE_CREATE: an existing ring of that name is TURTLE_ERR_EXISTS.
+ */
+#define TURTLE_EXCLUSIVE 4
+
+/**
+ * Flag: a slot holds a length and up to `elem_size` bytes. Use the `_record` calls.
+ */
+#define TURTLE_RECORDS 8
+
+/**
+ * Durability: as safe as the process. The only one of rings in memory.
+ */
+#define TURTLE_PROCESS 0
+
+/**
+ * Durability: handed to the system; survives the process (persistent strategy).
+ */
+#define TURTLE_BUFFERED 1
+
+/**
+ * Durability: on the disk when the call returns (persistent strategy).
+ */
+#define TURTLE_SYNC 2
+
+/**
+ * Timeout: wait for ever.
+ */
+#define TURTLE_FOREVER UINT64_MAX
+
+/**
+ * A ring. Any thread may use it, several at once.
+ */
+typedef struct turtle_buffer turtle_buffer;
+
+/**
+ * An explicit consumer of a ring: one thread at a time may use it, and it may move between threads.
+ */
+typedef struct turtle_consumer turtle_consumer;
+
+/**
+ * An explicit producer of a ring: one thread at a time may use it, and it may move between threads.
+ */
+typedef struct turtle_producer turtle_producer;
+
+/**
+ * How a call ended: 0 done, above 0 an outcome that a program meets every day, below 0 an error.
+ *
+ * Later versions may answer numbers that this header does not list; the sign tells what they are.
+ */
+typedef int32_t turtle_status;
+
+/**
+ * How a ring is built or attached. Call turtle_options_init, then set what you want otherwise.
+ *
+ * Fields are appended, never reordered. A caller with an older, smaller struct gets the defaults of what it does not
+ * know. A caller with a newer, larger one is served if the bytes that this library does not know are zero.
+ */
+typedef struct turtle_options {
+    /**
+     * Bytes of this struct as the caller knows it, a multiple of 8. Set by turtle_options_init.
+     */
+    size_t struct_size;
+    /**
+     * TURTLE_TURN, TURTLE_SPSC, ... or TURTLE_ANY (the default).
+     */
+    uint32_t strategy;
+    /**
+     * TURTLE_CREATE | TURTLE_ATTACH | TURTLE_EXCLUSIVE | TURTLE_RECORDS; without the first two: create or attach.
+     */
+    uint32_t flags;
+    /**
+     * TURTLE_PROCESS; the others are for the persistent strategy only.
+     */
+    uint32_t durability;
+    /**
+     * Participants of strategies that keep records of them; 0 for the default.
+     */
+    uint32_t max_threads;
+    /**
+     * Elements, at least 1; any number, kept exactly. With TURTLE_ATTACH 0 means: whatever is there. Default 1024.
+     */
+    size_t capacity;
+    /**
+     * Bytes of an element or of the longest record, 1 to 16777216. With a path 0 means: whatever is there (size,
+     * alignment and TURTLE_RECORDS are taken from the ring; turtle_get_stats tells them). Default 8.
+     */
+    size_t elem_size;
+    /**
+     * Alignment of a slot in bytes, a power of two up to 4096; 0 means 8. Only calls that lend a slot need it:
+     * elements that are copied may lie anywhere.
+     */
+    size_t elem_align;
+    /**
+     * NULL: private memory. "/ticks", with one slash in front and 1 to 250 bytes after it: shared memory of that name.
+     * Anything else with a slash or a dot: a file (persistent strategy).
+     */
+    const char *path;
+    /**
+     * Called for each element that is left when a private ring ends, oldest first, by whichever thread frees the last
+     * handle. It must not throw and must not call into this ring. NULL: nothing is called. Private rings only.
+     */
+    void (*drop)(void *elem, void *ctx);
+    /**
+     * Passed to `drop`.
+     */
+    void *drop_ctx;
+    /**
+     * Permission bits of a shared ring that is created; 0 means 0600 (octal).
+     */
+    uint32_t mode;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
+} turtle_options;
+
+/**
+ * What a ring is and what has happened to it. Set `struct_size` to sizeof(turtle_stats), then call turtle_get_stats.
+ *
+ * `pushed` and `popped` are exact and the same for all processes; the counters after them are what this process saw,
+ * and calls on the ring itself by several threads at once may lose a count. Fields are appended, never reordered.
+ */
+typedef struct turtle_stats {
+    /**
+     * Bytes of this struct as the caller knows it. Set by the caller.
+     */
+    size_t struct_size;
+    /**
+     * Which engine: TURTLE_TURN, TURTLE_SPSC, ...
+     */
+    uint32_t strategy;
+    /**
+     * TURTLE_RECORDS, or 0.
+     */
+    uint32_t flags;
+    /**
+     * Elements it can hold.
+     */
+    uint64_t capacity;
+    /**
+     * Bytes of an element, or of the longest record.
+     */
+    uint64_t elem_size;
+    /**
+     * Alignment of a slot in bytes.
+     */
+    uint64_t elem_align;
+    /**
+     * 1 if it lies in shared memory.
+     */
+    uint32_t is_shared;
+    /**
+     * 1 if it has been closed.
+     */
+    uint32_t is_closed;
+    /**
+     * Elements inside, about.
+     */
+    uint64_t len;
+    /**
+     * Elements pushed since it was built.
+     */
+    uint64_t pushed;
+    /**
+     * Elements popped since it was built.
+     */
+    uint64_t popped;
+    /**
+     * Pushes that found it full.
+     */
+    uint64_t full;
+    /**
+     * Pops that found it empty.
+     */
+    uint64_t empty;
+    /**
+     * Calls that found another one halfway.
+     */
+    uint64_t busy;
+    /**
+     * Times that a call went to sleep.
+     */
+    uint64_t waits;
+    /**
+     * Sleepers woken.
+     */
+    uint64_t wakes;
+    /**
+     * Calls completed for another thread (strategies that help).
+     */
+    uint64_t helps;
+    /**
+     * Participants found dead and reclaimed (strategies that keep records).
+     */
+    uint64_t dead_participants;
+} turtle_stats;
+
+/**
+ * Done.
+ */
+#define TURTLE_OK 0
+
+/**
+ * The ring held `capacity` elements at some moment of the call.
+ */
+#define TURTLE_FULL 1
+
+/**
+ * The ring held no element at some moment of the call.
+ */
+#define TURTLE_EMPTY 2
+
+/**
+ * Another call is halfway through the slot that comes next. Calls that wait go on waiting then.
+ */
+#define TURTLE_BUSY 3
+
+/**
+ * The ring has been closed; for a pop: and everything in it was taken.
+ */
+#define TURTLE_CLOSED 4
+
+/**
+ * The time is up. Never answered for a time of 0.
+ */
+#define TURTLE_TIMEOUT 5
+
+/**
+ * turtle_interrupt ended the wait.
+ */
+#define TURTLE_INTERRUPTED 6
+
+/**
+ * An argument that cannot be, or a private ring in a forked child.
+ */
+#define TURTLE_ERR_INVALID -1
+
+/**
+ * No memory, or no room in shared memory.
+ */
+#define TURTLE_ERR_NOMEM -2
+
+/**
+ * This build, strategy or machine cannot do it.
+ */
+#define TURTLE_ERR_UNSUPPORTED -3
+
+/**
+ * The system refused: permissions, descriptors.
+ */
+#define TURTLE_ERR_IO -4
+
+/**
+ * What has that name is no ring, or a damaged one.
+ */
+#define TURTLE_ERR_CORRUPT -5
+
+/**
+ * Every producer (consumer) that the strategy allows is out, perhaps on another thread.
+ */
+#define TURTLE_ERR_NO_HANDLE -6
+
+/**
+ * A process that was needed has died.
+ */
+#define TURTLE_ERR_PEER_DIED -7
+
+/**
+ * An earlier failure left the ring unusable.
+ */
+#define TURTLE_ERR_POISONED -8
+
+/**
+ * A bug in the library: it panicked, and the panic stopped here. Please report it.
+ */
+#define TURTLE_ERR_PANIC -9
+
+/**
+ * The ring of that name has another strategy, capacity or element.
+ */
+#define TURTLE_ERR_MISMATCH -10
+
+/**
+ * There is no ring of that name.
+ */
+#define TURTLE_ERR_NOT_FOUND -11
+
+/**
+ * There is a ring of that name already.
+ */
+#define TURTLE_ERR_EXISTS -12
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * Tells what a status means, in a few English words.
+ *
+ * Answers never null; a text for numbers it does not know, too. The text is static.
+ * Threads: any. Progress: always returns.
+ */
+const char *turtle_status_str(turtle_status status);
+
+/**
+ * Sets every field to its default: a private ring of the default strategy for 1024 elements of 8 bytes.
+ *
+ * Returns TURTLE_OK, or TURTLE_ERR_INVALID for a null or misaligned pointer.
+ * Threads: any. Progress: always returns.
+ */
+turtle_status turtle_options_init(struct turtle_options *options);
+
+/**
+ * Builds a ring, or attaches to one, as the options say.
+ *
+ * `*out` is written on success only; turtle_free ends it. A shared ring outlives the processes that use it, until
+ * turtle_unlink removes its name and the last one detaches.
+ * Returns TURTLE_OK; TURTLE_ERR_INVALID for an option out of range; TURTLE_ERR_NOMEM; TURTLE_ERR_UNSUPPORTED for a
+ * strategy, durability or path that this build does not have; and with a path TURTLE_ERR_IO, TURTLE_ERR_EXISTS,
+ * TURTLE_ERR_NOT_FOUND, TURTLE_ERR_MISMATCH or TURTLE_ERR_CORRUPT. turtle_last_error says which value and what would do.
+ * Threads: any. Progress: may allocate and make system calls.
+ */
+turtle_status turtle_open(const struct turtle_options *options,
+                          struct turtle_buffer **out);
+
+/**
+ * Ends the use of a ring in this process. Null is allowed and does nothing.
+ *
+ * A private ring is freed with its last handle; `drop` is called for what is left inside. A shared one is detached,
+ * with everything in it staying for others. Explicit handles stay valid until they are freed themselves. In a forked
+ * child a private ring of the parent is left alone: nothing is called, its memory goes when the child ends.
+ * Threads: any, but no other call with this pointer may run now or later.
+ */
+void turtle_free(struct turtle_buffer *buffer);
+
+/**
+ * Removes the name of a shared ring. Processes that are attached keep it; the next turtle_open builds a new one.
+ *
+ * Returns TURTLE_OK, TURTLE_ERR_NOT_FOUND, TURTLE_ERR_INVALID, TURTLE_ERR_UNSUPPORTED or TURTLE_ERR_IO.
+ * Threads: any. Progress: one system call.
+ */
+turtle_status turtle_unlink(const char *path);
+
+/**
+ * Appends one element, or says at once why not.
+ *
+ * Copies `elem_size` bytes from `elem`, which may lie at any address.
+ * Returns TURTLE_OK, TURTLE_FULL, TURTLE_BUSY, TURTLE_CLOSED; TURTLE_ERR_NO_HANDLE, TURTLE_ERR_INVALID.
+ * Threads: any; the first thread to push owns that side of TURTLE_SPSC. Progress: always returns, no system call.
+ */
+turtle_status turtle_try_push(struct turtle_buffer *buffer, const void *elem);
+
+/**
+ * Takes the oldest element, or says at once why not.
+ *
+ * Copies `elem_size` bytes to `elem`, which may lie at any address.
+ * Returns TURTLE_OK, TURTLE_EMPTY, TURTLE_BUSY, TURTLE_CLOSED; TURTLE_ERR_NO_HANDLE, TURTLE_ERR_INVALID.
+ * Threads: any; the first thread to pop owns that side of TURTLE_SPSC. Progress: always returns, no system call
+ * (one or two when it answers TURTLE_EMPTY after turtle_event_fd).
+ */
+turtle_status turtle_try_pop(struct turtle_buffer *buffer, void *elem);
+
+/**
+ * Appends one element; waits for room up to `timeout_ns` nanoseconds, or TURTLE_FOREVER.
+ *
+ * 0 is the same as turtle_try_push. A signal does not end the wait; turtle_interrupt and turtle_close do.
+ * Returns as turtle_try_push, and TURTLE_TIMEOUT, TURTLE_INTERRUPTED; TURTLE_FULL and TURTLE_BUSY only for time 0.
+ * Threads: any, as turtle_try_push. Progress: waits; spins a little, then sleeps.
+ */
+turtle_status turtle_push(struct turtle_buffer *buffer, const void *elem, uint64_t timeout_ns);
+
+/**
+ * Takes the oldest element; waits for one up to `timeout_ns` nanoseconds, or TURTLE_FOREVER.
+ *
+ * 0 is the same as turtle_try_pop. A signal does not end the wait; turtle_interrupt and turtle_close do.
+ * Returns as turtle_try_pop, and TURTLE_TIMEOUT, TURTLE_INTERRUPTED; TURTLE_EMPTY and TURTLE_BUSY only for time 0.
+ * Threads: any, as turtle_try_pop. Progress: waits; spins a little, then sleeps.
+ */
+turtle_status turtle_pop(struct turtle_buffer *buffer, void *elem, uint64_t timeout_ns);
+
+/**
+ * Appends as many of `n` elements as there is room for, in order; never waits.
+ *
+ * The elements lie one after the other, `elem_size` bytes each. `*done` says how many were pushed.
+ * Returns TURTLE_OK with `*done` above 0 (or `n` 0), otherwise the reason as turtle_try_push with `*done` 0.
+ * Threads: any, as turtle_try_push. Progress: always returns, no system call.
+ */
+turtle_status turtle_try_push_n(struct turtle_buffer *buffer, const void *elems, size_t n, size_t *done);
+
+/**
+ * Waits for one element, then takes up to `max` without waiting.
+ *
+ * `elems` has room for `max` elements of `elem_size` bytes. `*done` says how many were taken.
+ * Returns TURTLE_OK with `*done` above 0 (or `max` 0), otherwise the reason as turtle_pop with `*done` 0.
+ * Threads: any, as turtle_try_pop. Progress: waits as turtle_pop; `timeout_ns` 0 always returns at once.
+ */
+turtle_status turtle_pop_n(struct turtle_buffer *buffer, void *elems, size_t max, uint64_t timeout_ns, size_t *done);
+
+/**
+ * Appends a record of `len` bytes, 0 to `elem_size`, to a ring opened with TURTLE_RECORDS.
+ *
+ * Returns as turtle_push; TURTLE_ERR_INVALID also for a record that is too long, or a ring without records.
+ * Threads: any, as turtle_try_push. Progress: waits as turtle_push; `timeout_ns` 0 always returns at once.
+ */
+turtle_status turtle_push_record(struct turtle_buffer *buffer, const void *data, size_t len, uint64_t timeout_ns);
+
+/**
+ * Takes the oldest record into `cap` bytes at `data`; `*len` says how many it has.
+ *
+ * If it has more than `cap`: TURTLE_ERR_INVALID, `*len` is set, and nothing is taken. Room for `elem_size` bytes is
+ * always enough. Otherwise returns as turtle_pop.
+ * Threads: any, as turtle_try_pop. Progress: waits as turtle_pop; `timeout_ns` 0 always returns at once.
+ */
+turtle_status turtle_pop_record(struct turtle_buffer *buffer, void *data, size_t cap, size_t *len, uint64_t timeout_ns);
+
+/**
+ * Lends a slot to write in: `elem_size` bytes, aligned as the options say. turtle_commit publishes it.
+ *
+ * What the bytes are before is unspecified. Each claim is ended by one commit or abandon; one that is forgotten keeps
+ * its slot: later pops of TURTLE_TURN answer TURTLE_BUSY there. TURTLE_SPSC lends one slot at a time, the same again.
+ * Returns as turtle_try_push; `*slot` is written on success only.
+ * Threads: any, as turtle_try_push. Progress: always returns, no system call.
+ */
+turtle_status turtle_claim(struct turtle_buffer *buffer, void **slot);
+
+/**
+ * As turtle_claim; waits for room up to `timeout_ns` nanoseconds, or TURTLE_FOREVER.
+ *
+ * Returns as turtle_push. Threads and progress: as turtle_push.
+ */
+turtle_status turtle_claim_timeout(struct turtle_buffer *buffer, void **slot, uint64_t timeout_ns);
+
+/**
+ * Publishes a claimed slot.
+ *
+ * Returns TURTLE_OK; TURTLE_FULL or TURTLE_CLOSED, which keep the claim: commit again or abandon it;
+ * TURTLE_ERR_INVALID if the slot is not claimed from this ring now (a second commit, another address).
+ * Threads: any on TURTLE_TURN, the owner of the side on TURTLE_SPSC. Progress: always returns; a system call
+ * only to wake a sleeper.
+ */
+turtle_status turtle_commit(struct turtle_buffer *buffer, void *slot);
+
+/**
+ * Publishes a claimed slot of a ring with records; its first `len` bytes are the record.
+ *
+ * Returns as turtle_commit; TURTLE_ERR_INVALID also for `len` above `elem_size`.
+ * Threads and progress: as turtle_commit.
+ */
+turtle_status turtle_commit_record(struct turtle_buffer *buffer, void *slot, size_t len);
+
+/**
+ * Gives a claimed slot back; consumers never see it.
+ *
+ * Returns TURTLE_OK, or TURTLE_ERR_INVALID if the slot is not claimed from this ring now.
+ * Threads and progress: as turtle_commit.
+ */
+turtle_status turtle_abandon(struct turtle_buffer *buffer, void *slot);
+
+/**
+ * Takes the oldest element and lends its slot to read, until turtle_release.
+ *
+ * The slot counts as taken for the room in the ring only when it is released. TURTLE_SPSC lends one at a time.
+ * Returns as turtle_try_pop; `*slot` is written on success only.
+ * Threads: any, as turtle_try_pop. Progress: always returns, no system call.
+ */
+turtle_status turtle_peek(struct turtle_buffer *buffer, const void **slot);
+
+/**
+ * As turtle_peek; `*len` says how many bytes the record has (without records: `elem_size`).
+ */
+turtle_status turtle_peek_record(struct turtle_buffer *buffer, const void **slot, size_t *len);
+
+/**
+ * As turtle_peek_record; waits for an element up to `timeout_ns` nanoseconds, or TURTLE_FOREVER. `len` may be null.
+ *
+ * Returns as turtle_pop. Threads and progress: as turtle_pop.
+ */
+turtle_status turtle_peek_timeout(struct turtle_buffer *buffer, const void **slot, size_t *len, uint64_t timeout_ns);
+
+/**
+ * Gives a slot that was peeked at back to the producers.
+ *
+ * Returns TURTLE_OK, or TURTLE_ERR_INVALID if the slot is not lent by a peek of this ring now.
+ * Threads: any on TURTLE_TURN, the owner of the side on TURTLE_SPSC. Progress: always returns; a system call
+ * only to wake a sleeper.
+ */
+turtle_status turtle_release(struct turtle_buffer *buffer, const void *slot);
+
+/**
+ * Gives back what the calling thread owns of a ring: the sides of TURTLE_SPSC. A thread that ends does so by itself.
+ *
+ * Returns TURTLE_OK, also when it owned nothing, or TURTLE_ERR_INVALID.
+ * Threads: any. Progress: always returns.
+ */
+turtle_status turtle_release_thread(struct turtle_buffer *buffer);
+
+/**
+ * Closes a ring, for all processes and for good. Everybody who waits is woken.
+ *
+ * From now on pushes answer TURTLE_CLOSED. Pops take what was accepted before, then answer TURTLE_CLOSED.
+ * Returns TURTLE_OK, also for a ring that is closed already, or TURTLE_ERR_INVALID.
+ * Threads: any. Progress: always returns; system calls to wake sleepers.
+ */
+turtle_status turtle_close(struct turtle_buffer *buffer);
+
+/**
+ * Tells whether a ring has been closed. True for null.
+ *
+ * Threads: any. Progress: always returns.
+ */
+bool turtle_is_closed(const struct turtle_buffer *buffer);
+
+/**
+ * Ends every wait of this process on this ring, once, with TURTLE_INTERRUPTED. Nothing is taken or lost by it.
+ *
+ * Calls that begin later are not concerned. Returns TURTLE_OK or TURTLE_ERR_INVALID.
+ * Threads: any; not for signal handlers. Progress: always returns; system calls to wake sleepers.
+ */
+turtle_status turtle_interrupt(struct turtle_buffer *buffer);
+
+/**
+ * Tells how many elements are inside: exact when nobody is active, otherwise true for some moment nearby. 0 for null.
+ *
+ * Threads: any. Progress: always returns.
+ */
+size_t turtle_len(const struct turtle_buffer *buffer);
+
+/**
+ * Tells how many elements fit. 0 for null.
+ *
+ * Threads: any. Progress: always returns.
+ */
+size_t turtle_capacity(const struct turtle_buffer *buffer);
+
+/**
+ * Writes what the ring is and what has happened to it. `out->struct_size` says how much of the struct is known.
+ *
+ * Returns TURTLE_OK or TURTLE_ERR_INVALID. Threads: any. Progress: takes a lock that only this call and the making
+ * and freeing of handles take.
+ */
+turtle_status turtle_get_stats(const struct turtle_buffer *buffer, struct turtle_stats *out);
+
+/**
+ * Gives a descriptor for poll, select or epoll that is readable when an element may be there, or the ring is closed.
+ *
+ * Wait for it, then pop until TURTLE_EMPTY or TURTLE_CLOSED: the answer TURTLE_EMPTY makes it quiet and ready again.
+ * One descriptor a ring and process, for one consumer loop; it belongs to the ring, do not read or close it.
+ * Returns TURTLE_OK, TURTLE_ERR_IO when the process is out of descriptors, or TURTLE_ERR_INVALID.
+ * Threads: any. Progress: the first call makes system calls and, for a shared ring, threads that watch it.
+ */
+turtle_status turtle_event_fd(struct turtle_buffer *buffer, int *fd);
+
+/**
+ * Tells the name of a strategy, "turn" for TURTLE_TURN; null if this build does not have the number.
+ *
+ * Numbers begin at 0 and have no gaps. The text is static. Threads: any. Progress: always returns.
+ */
+const char *turtle_strategy_name(uint32_t strategy);
+
+/**
+ * Tells the version of the library, "0.1.0". Compare with TURTLE_VERSION, which is the header's.
+ *
+ * The text is static. Threads: any. Progress: always returns.
+ */
+const char *turtle_version(void);
+
+/**
+ * Makes an explicit producer. It keeps the ring alive after turtle_free, until it is freed itself.
+ *
+ * `*out` is written on success only.
+ * Returns TURTLE_OK; TURTLE_ERR_NO_HANDLE when the strategy allows no more; TURTLE_ERR_INVALID.
+ * Threads: any. Progress: allocates.
+ */
+turtle_status turtle_producer_new(struct turtle_buffer *buffer, struct turtle_producer **out);
+
+/**
+ * Frees a producer; where the strategy allows one, the next one may be made. Null is allowed and does nothing.
+ *
+ * Threads: any, but no other call with this pointer may run now or later.
+ */
+void turtle_producer_free(struct turtle_producer *producer);
+
+/**
+ * As turtle_try_push, through this handle.
+ * Threads: one at a time. Progress: as turtle_try_push.
+ */
+turtle_status turtle_producer_try_push(struct turtle_producer *producer, const void *elem);
+
+/**
+ * As turtle_push, through this handle.
+ * Threads: one at a time. Progress: as turtle_push.
+ */
+turtle_status turtle_producer_push(struct turtle_producer *producer, const void *elem, uint64_t timeout_ns);
+
+/**
+ * As turtle_try_push_n, through this handle.
+ * Threads: one at a time. Progress: as turtle_try_push_n.
+ */
+turtle_status turtle_producer_try_push_n(struct turtle_producer *producer, const void *elems, size_t n, size_t *done);
+
+/**
+ * As turtle_push_record, through this handle.
+ * Threads: one at a time. Progress: as turtle_push_record.
+ */
+turtle_status turtle_producer_push_record(struct turtle_producer *producer,
+                                          const void *data,
+                                          size_t len,
+                                          uint64_t timeout_ns);
+
+/**
+ * As turtle_claim, through this handle.
+ * Threads: one at a time. Progress: as turtle_claim.
+ */
+turtle_status turtle_producer_claim(struct turtle_producer *producer, void **slot);
+
+/**
+ * As turtle_claim_timeout, through this handle.
+ * Threads: one at a time. Progress: as turtle_claim_timeout.
+ */
+turtle_status turtle_producer_claim_timeout(struct turtle_producer *producer, void **slot, uint64_t timeout_ns);
+
+/**
+ * As turtle_commit, through this handle.
+ * Threads: one at a time. Progress: as turtle_commit.
+ */
+turtle_status turtle_producer_commit(struct turtle_producer *producer, void *slot);
+
+/**
+ * As turtle_commit_record, through this handle.
+ * Threads: one at a time. Progress: as turtle_commit_record.
+ */
+turtle_status turtle_producer_commit_record(struct turtle_producer *producer, void *slot, size_t len);
+
+/**
+ * As turtle_abandon, through this handle.
+ * Threads: one at a time. Progress: as turtle_abandon.
+ */
+turtle_status turtle_producer_abandon(struct turtle_producer *producer, void *slot);
+
+/**
+ * Makes an explicit consumer. It keeps the ring alive after turtle_free, until it is freed itself.
+ *
+ * `*out` is written on success only.
+ * Returns TURTLE_OK; TURTLE_ERR_NO_HANDLE when the strategy allows no more; TURTLE_ERR_INVALID.
+ * Threads: any. Progress: allocates.
+ */
+turtle_status turtle_consumer_new(struct turtle_buffer *buffer, struct turtle_consumer **out);
+
+/**
+ * Frees a consumer; where the strategy allows one, the next one may be made. Null is allowed and does nothing.
+ *
+ * Threads: any, but no other call with this pointer may run now or later.
+ */
+void turtle_consumer_free(struct turtle_consumer *consumer);
+
+/**
+ * As turtle_try_pop, through this handle.
+ * Threads: one at a time. Progress: as turtle_try_pop.
+ */
+turtle_status turtle_consumer_try_pop(struct turtle_consumer *consumer, void *elem);
+
+/**
+ * As turtle_pop, through this handle.
+ * Threads: one at a time. Progress: as turtle_pop.
+ */
+turtle_status turtle_consumer_pop(struct turtle_consumer *consumer, void *elem, uint64_t timeout_ns);
+
+/**
+ * As turtle_pop_n, through this handle.
+ * Threads: one at a time. Progress: as turtle_pop_n.
+ */
+turtle_status turtle_consumer_pop_n(struct turtle_consumer *consumer,
+                                    void *elems,
+                                    size_t max,
+                                    uint64_t timeout_ns,
+                                    size_t *done);
+
+/**
+ * As turtle_pop_record, through this handle.
+ * Threads: one at a time. Progress: as turtle_pop_record.
+ */
+turtle_status turtle_consumer_pop_record(struct turtle_consumer *consumer,
+                                         void *data,
+                                         size_t cap,
+                                         size_t *len,
+                                         uint64_t timeout_ns);
+
+/**
+ * As turtle_peek, through this handle.
+ * Threads: one at a time. Progress: as turtle_peek.
+ */
+turtle_status turtle_consumer_peek(struct turtle_consumer *consumer, const void **slot);
+
+/**
+ * As turtle_peek_record, through this handle.
+ * Threads: one at a time. Progress: as turtle_peek_record.
+ */
+turtle_status turtle_consumer_peek_record(struct turtle_consumer *consumer, const void **slot, size_t *len);
+
+/**
+ * As turtle_peek_timeout, through this handle.
+ * Threads: one at a time. Progress: as turtle_peek_timeout.
+ */
+turtle_status turtle_consumer_peek_timeout(struct turtle_consumer *consumer,
+                                           const void **slot,
+                                           size_t *len,
+                                           uint64_t timeout_ns);
+
+/**
+ * As turtle_release, through this handle.
+ * Threads: one at a time. Progress: as turtle_release.
+ */
+turtle_status turtle_consumer_release(struct turtle_consumer *consumer, const void *slot);
+
+/**
+ * Tells what the last failed call of this thread found wrong, and what to do about it.
+ *
+ * Only calls that answered a number below 0 leave a text; it stays until the next such call of the same thread,
+ * and so does the pointer. Answers never null; an empty text when nothing has failed.
+ * Threads: any, each has its own text. Progress: always returns.
+ */
+const char *turtle_last_error(void);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* TURTLE_H */

@@ -1,0 +1,1202 @@
+// turtle.hpp: one bounded FIFO, many engines, for C++17 and later. Header-only, over turtle.h.
+//
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//
+//   turtle::ring_buffer<job> jobs(256);                        // any type, inside one process
+//   turtle::shared_ring<tick> ticks("/ticks");                 // plain data, between processes, by name
+//   turtle::record_ring lines("/lines", 4096);                 // bytes of varying length
+//
+//   producer:  if (!jobs.push(job{42})) { /* closed */ }       // waits for room
+//              if (!jobs.try_push(job{42})) { /* full … */ }   // never waits
+//   consumer:  while (auto next = jobs.pop()) run(*next);      // waits; ends when closed and drained
+//              for (auto& next : jobs) run(next);              // the same
+//
+// Names.     `try_` never waits, the plain word may wait, `_for` and `_until` wait that long at most.
+// Units.     Capacity and counts in elements, sizes in bytes, times as std::chrono says.
+// Outcomes.  Calls answer bool, optional or a count. Why a call answered "no" is told by its overload with a
+//            std::error_code& (an errc), or by its overload with turtle::as_expected where the library has std::expected.
+// Errors.    `try_` calls throw nothing of their own; waiting calls throw std::system_error for what is not an everyday
+//            outcome (no_handle, interrupted, invalid …), their error_code overloads do not. Constructors throw;
+//            create() beside them does not. Exceptions of T's own constructors pass; nothing is pushed then.
+// Threads.   Any number of threads may use one ring, as far as the strategy allows: on strategy::spsc the first thread
+//            to push (to pop) owns that side, see release_thread(). A producer or consumer handle is for one thread at
+//            a time. Moving or destroying a ring is for one thread, when nobody else uses it.
+// Progress.  As turtle.h says for the strategy; this header adds no waiting and no allocation.
+// Elements.  Trivially copyable ones are copied. Others live in the slot: they are constructed there, moved from and
+//            destroyed there, and never moved as bytes; what is left inside is destroyed with the ring's last handle.
+// Fork.      In a forked child a private ring answers errc::invalid; a shared one goes on working.
+#ifndef TURTLE_HPP
+#define TURTLE_HPP
+
+#include "turtle.h"
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <iterator>
+#include <memory>
+#include <new>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+#include <vector>
+#if defined(__has_include) && __cplusplus >= 202002L
+#include <version>
+#endif
+#ifdef __cpp_lib_span
+#include <span>
+#endif
+#ifdef __cpp_lib_expected
+#include <expected>
+#endif
+#ifdef __cpp_lib_jthread
+#include <stop_token>
+#endif
+
+static_assert(sizeof(void*) == 8, "turtle-buffers is for 64-bit machines");
+
+namespace turtle {
+
+// ------------------------------------------------------------------------------------------------ outcomes and errors
+
+/// How a call ended. The numbers are those of turtle_status; a newer library may answer others.
+enum class errc : int {
+    success = TURTLE_OK,
+    full = TURTLE_FULL,               ///< the ring held `capacity()` elements at some moment of the call
+    empty = TURTLE_EMPTY,             ///< the ring held nothing at some moment of the call
+    busy = TURTLE_BUSY,               ///< another call is halfway through the slot that comes next
+    closed = TURTLE_CLOSED,           ///< closed; for a pop: and everything in it was taken
+    timeout = TURTLE_TIMEOUT,         ///< the time is up
+    interrupted = TURTLE_INTERRUPTED, ///< interrupt() or a stop token ended the wait
+    invalid = TURTLE_ERR_INVALID,
+    no_memory = TURTLE_ERR_NOMEM,
+    unsupported = TURTLE_ERR_UNSUPPORTED,
+    io = TURTLE_ERR_IO,
+    corrupt = TURTLE_ERR_CORRUPT,
+    no_handle = TURTLE_ERR_NO_HANDLE, ///< every handle that the strategy allows is out
+    peer_died = TURTLE_ERR_PEER_DIED,
+    poisoned = TURTLE_ERR_POISONED,
+    panic = TURTLE_ERR_PANIC, ///< a bug in the library
+    mismatch = TURTLE_ERR_MISMATCH,
+    not_found = TURTLE_ERR_NOT_FOUND,
+    exists = TURTLE_ERR_EXISTS,
+};
+
+/// The category of errc, "turtle". Its codes compare equal to the std::errc that means the same, where one does.
+inline const std::error_category& category() noexcept {
+    struct turtle_category final : std::error_category {
+        const char* name() const noexcept override { return "turtle"; }
+        std::string message(int code) const override { return turtle_status_str(code); }
+        std::error_condition default_error_condition(int code) const noexcept override {
+            switch (static_cast<errc>(code)) {
+            case errc::success: return {};
+            case errc::full:
+            case errc::empty:
+            case errc::busy: return std::errc::resource_unavailable_try_again;
+            case errc::timeout: return std::errc::timed_out;
+            case errc::interrupted: return std::errc::interrupted;
+            case errc::invalid: return std::errc::invalid_argument;
+            case errc::no_memory: return std::errc::not_enough_memory;
+            case errc::unsupported: return std::errc::not_supported;
+            case errc::io: return std::errc::io_error;
+            case errc::not_found: return std::errc::no_such_file_or_directory;
+            case errc::exists: return std::errc::file_exists;
+            default: return {code, *this};
+            }
+        }
+    };
+    static const turtle_category instance;
+    return instance;
+}
+
+inline std::error_code make_error_code(errc code) noexcept { return {static_cast<int>(code), category()}; }
+
+} // namespace turtle
+
+template <>
+struct std::is_error_code_enum<turtle::errc> : std::true_type {};
+
+namespace turtle {
+
+// ------------------------------------------------------------------------------------------------------------ options
+
+/// Which engine runs the ring; README.md has the table of what each promises.
+enum class strategy : std::uint32_t {
+    any = TURTLE_ANY,   ///< the default one; attaching: whichever is there
+    turn = TURTLE_TURN, ///< many producers, many consumers
+    spsc = TURTLE_SPSC, ///< one producer, one consumer
+};
+
+/// What opening a shared ring may do.
+enum class open_mode : std::uint32_t {
+    create_or_attach = 0,
+    create_new = TURTLE_CREATE | TURTLE_EXCLUSIVE, ///< errc::exists if it is there
+    attach = TURTLE_ATTACH,                        ///< errc::not_found if it is not
+};
+
+/// How a ring is built or attached.
+struct options {
+    std::size_t capacity = 0; ///< elements, kept exactly; 0: 1024, or when attaching whatever is there
+    turtle::strategy strategy = turtle::strategy::any;
+    open_mode mode = open_mode::create_or_attach; ///< shared rings only
+    std::uint32_t permissions = 0600;             ///< permission bits of a shared ring that is created
+    std::uint32_t max_threads = 0;                ///< participants of strategies that keep records; 0: default
+};
+
+/// What a ring is and what has happened to it; see turtle_stats.
+using statistics = turtle_stats;
+
+#ifdef __cpp_lib_expected
+/// Chooses the overloads that answer a std::expected with errc: `ring.pop(turtle::as_expected)`.
+struct as_expected_t {
+    explicit as_expected_t() = default;
+};
+inline constexpr as_expected_t as_expected{};
+#endif
+
+// ----------------------------------------------------------------------------------------------------------- internals
+
+namespace detail {
+
+template <class T, class Self, class Handle>
+class pusher;
+template <class T, class Self, class Handle>
+class popper;
+
+// One set of names over rings and explicit handles.
+inline turtle_status push(turtle_buffer* h, const void* e, std::uint64_t ns) noexcept {
+    return ns == 0 ? turtle_try_push(h, e) : turtle_push(h, e, ns);
+}
+inline turtle_status push(turtle_producer* h, const void* e, std::uint64_t ns) noexcept {
+    return ns == 0 ? turtle_producer_try_push(h, e) : turtle_producer_push(h, e, ns);
+}
+inline turtle_status pop(turtle_buffer* h, void* e, std::uint64_t ns) noexcept {
+    return ns == 0 ? turtle_try_pop(h, e) : turtle_pop(h, e, ns);
+}
+inline turtle_status pop(turtle_consumer* h, void* e, std::uint64_t ns) noexcept {
+    return ns == 0 ? turtle_consumer_try_pop(h, e) : turtle_consumer_pop(h, e, ns);
+}
+inline turtle_status push_n(turtle_buffer* h, const void* e, std::size_t n, std::size_t* done) noexcept {
+    return turtle_try_push_n(h, e, n, done);
+}
+inline turtle_status push_n(turtle_producer* h, const void* e, std::size_t n, std::size_t* done) noexcept {
+    return turtle_producer_try_push_n(h, e, n, done);
+}
+inline turtle_status pop_n(turtle_buffer* h, void* e, std::size_t n, std::uint64_t ns, std::size_t* done) noexcept {
+    return turtle_pop_n(h, e, n, ns, done);
+}
+inline turtle_status pop_n(turtle_consumer* h, void* e, std::size_t n, std::uint64_t ns, std::size_t* done) noexcept {
+    return turtle_consumer_pop_n(h, e, n, ns, done);
+}
+inline turtle_status claim(turtle_buffer* h, void** s, std::uint64_t ns) noexcept {
+    return turtle_claim_timeout(h, s, ns);
+}
+inline turtle_status claim(turtle_producer* h, void** s, std::uint64_t ns) noexcept {
+    return turtle_producer_claim_timeout(h, s, ns);
+}
+inline turtle_status commit(turtle_buffer* h, void* s) noexcept { return turtle_commit(h, s); }
+inline turtle_status commit(turtle_producer* h, void* s) noexcept { return turtle_producer_commit(h, s); }
+inline turtle_status abandon(turtle_buffer* h, void* s) noexcept { return turtle_abandon(h, s); }
+inline turtle_status abandon(turtle_producer* h, void* s) noexcept { return turtle_producer_abandon(h, s); }
+inline turtle_status peek(turtle_buffer* h, const void** s, std::uint64_t ns) noexcept {
+    return turtle_peek_timeout(h, s, nullptr, ns);
+}
+inline turtle_status peek(turtle_consumer* h, const void** s, std::uint64_t ns) noexcept {
+    return turtle_consumer_peek_timeout(h, s, nullptr, ns);
+}
+inline turtle_status release(turtle_buffer* h, const void* s) noexcept { return turtle_release(h, s); }
+inline turtle_status release(turtle_consumer* h, const void* s) noexcept { return turtle_consumer_release(h, s); }
+
+struct freer {
+    void operator()(turtle_buffer* h) const noexcept { turtle_free(h); }
+    void operator()(turtle_producer* h) const noexcept { turtle_producer_free(h); }
+    void operator()(turtle_consumer* h) const noexcept { turtle_consumer_free(h); }
+};
+template <class Handle>
+using owned = std::unique_ptr<Handle, freer>;
+
+[[noreturn]] inline void fail(turtle_status why) {
+    std::error_code code(why, category());
+    if (why < 0) throw std::system_error(code, turtle_last_error());
+    throw std::system_error(code);
+}
+/// For waiting calls: done, closed, or an exception.
+inline bool done_or_closed(turtle_status why) {
+    if (why != TURTLE_OK && why != TURTLE_CLOSED) fail(why);
+    return why == TURTLE_OK;
+}
+inline bool tell(turtle_status why, std::error_code& code) noexcept {
+    code.assign(why, category());
+    return why == TURTLE_OK;
+}
+
+// How long a call may wait. Each runs `attempt(nanoseconds)` once or, where the wait has to be cut, several times.
+struct at_once {
+    template <class F>
+    turtle_status operator()(F&& attempt) const {
+        return attempt(std::uint64_t{0});
+    }
+};
+struct for_ever {
+    template <class F>
+    turtle_status operator()(F&& attempt) const {
+        return attempt(TURTLE_FOREVER);
+    }
+};
+struct within {
+    std::uint64_t ns;
+    template <class Rep, class Period>
+    explicit within(std::chrono::duration<Rep, Period> time) : ns(0) {
+        // Rounded up, so that a call never gives up early. What does not fit 64 bits is for ever.
+        const auto wanted = std::chrono::duration<long double, std::nano>(time).count();
+        if (wanted >= 18446744073709551615.0L) {
+            ns = TURTLE_FOREVER;
+        } else if (wanted > 0) {
+            ns = static_cast<std::uint64_t>(wanted);
+            if (static_cast<long double>(ns) < wanted) ++ns;
+        }
+    }
+    template <class F>
+    turtle_status operator()(F&& attempt) const {
+        return attempt(ns);
+    }
+};
+template <class Clock, class Duration>
+struct until {
+    std::chrono::time_point<Clock, Duration> deadline;
+    template <class F>
+    turtle_status operator()(F&& attempt) const {
+        turtle_status status = attempt(within(deadline - Clock::now()).ns);
+        // The clock may run slower than the library's, or have been set back.
+        for (auto now = Clock::now(); status == TURTLE_TIMEOUT && now < deadline; now = Clock::now())
+            status = attempt(within(deadline - now).ns);
+        return status;
+    }
+};
+#ifdef __cpp_lib_jthread
+struct unless_stopped {
+    std::stop_token token;
+    std::uint64_t ns = TURTLE_FOREVER;
+    template <class F>
+    turtle_status operator()(F&& attempt) const {
+        // Slices of the time after which a sleeping call looks up anyway: a stop is noticed that soon.
+        constexpr std::uint64_t slice = 10'000'000;
+        for (std::uint64_t left = ns;;) {
+            if (token.stop_requested()) return TURTLE_INTERRUPTED;
+            const std::uint64_t part = left < slice ? left : slice;
+            const turtle_status status = attempt(part);
+            if (status != TURTLE_TIMEOUT || left == part) return status;
+            if (left != TURTLE_FOREVER) left -= part;
+        }
+    }
+};
+#endif
+
+/// Copied as bytes; anything else is constructed and destroyed in the slot. Compilers disagree about types that cannot
+/// be copied at all, such as std::mutex: those are not plain.
+template <class T>
+inline constexpr bool is_plain = std::is_trivially_copyable_v<T> && std::is_move_constructible_v<T>;
+
+template <class T>
+T* object_at(void* at) noexcept {
+    return std::launder(static_cast<T*>(at));
+}
+
+/// Room for a T that the library writes as bytes.
+template <class T>
+struct room {
+    alignas(T) std::byte bytes[sizeof(T)];
+    T& value() noexcept { return *object_at<T>(bytes); }
+};
+
+/// Iterators behind which elements lie one after the other, as far as that can be known.
+template <class It, class T>
+constexpr bool is_contiguous() {
+    if constexpr (std::is_same_v<It, T*> || std::is_same_v<It, const T*>) return true;
+#ifdef __cpp_lib_ranges
+    else if constexpr (std::contiguous_iterator<It>)
+        return std::is_same_v<std::iter_value_t<It>, T>;
+#endif
+    else if constexpr (!std::is_same_v<T, bool>)
+        return std::is_same_v<It, typename std::vector<T>::iterator>
+            || std::is_same_v<It, typename std::vector<T>::const_iterator>;
+    else
+        return false;
+}
+
+/// Elements that a call for other iterators moves at a time, through the stack.
+template <class T>
+inline constexpr std::size_t chunk = sizeof(T) < 2048 ? 2048 / sizeof(T) : 1;
+
+template <class T>
+constexpr void check_element() {
+    static_assert(std::is_object_v<T> && !std::is_const_v<T> && !std::is_volatile_v<T>);
+    static_assert(std::is_nothrow_destructible_v<T>, "an element's destructor must not throw");
+    static_assert(std::is_move_constructible_v<T>, "an element must be movable to be popped");
+    static_assert(sizeof(T) <= 16777216 && alignof(T) <= 4096, "too large for a slot");
+}
+
+} // namespace detail
+
+// ----------------------------------------------------------------------------------------------------- zero-copy guards
+
+/// A slot lent to write in: construct or fill, then commit(). Abandoned if it goes without, and leaves no trace then.
+///
+/// Must not outlive the ring or handle it came from, and is for the thread that claimed. On strategy::spsc one slot is
+/// lent at a time, and nothing else may be pushed meanwhile. On strategy::turn pops that get to the slot answer errc::busy.
+template <class T, class Handle = turtle_buffer>
+class [[nodiscard]] write_claim {
+public:
+    write_claim(write_claim&& other) noexcept
+        : handle_(other.handle_), slot_(std::exchange(other.slot_, nullptr)), alive_(std::exchange(other.alive_, false)),
+          why_(std::exchange(other.why_, errc::invalid)) {}
+    // `slot = ring.claim()` would claim the next slot before it gives this one up.
+    write_claim& operator=(write_claim&&) = delete;
+    ~write_claim() { abandon(); }
+
+    /// Whether there is a slot. If not, why() tells the reason.
+    [[nodiscard]] explicit operator bool() const noexcept { return slot_ != nullptr; }
+    /// Why there is no slot, or why the last commit was refused.
+    [[nodiscard]] errc why() const noexcept { return why_; }
+
+    /// Constructs the element in the slot, in place of one that is there.
+    template <class... Args>
+    T& emplace(Args&&... args) {
+        destroy();
+        T* made = ::new (slot_) T(std::forward<Args>(args)...);
+        alive_ = true;
+        return *made;
+    }
+    /// The element: one that was emplaced, or, where T needs no construction, the slot with unspecified contents.
+    [[nodiscard]] T* get() const noexcept { return detail::object_at<T>(slot_); }
+    [[nodiscard]] T& operator*() const noexcept { return *get(); }
+    [[nodiscard]] T* operator->() const noexcept { return get(); }
+
+    /// Publishes the element and gives the slot up. `false` keeps both: closed (or full) by now, see why(), or
+    /// errc::invalid where the element was never constructed.
+    [[nodiscard]] bool commit() noexcept {
+        if (slot_ == nullptr || !alive_) {
+            why_ = errc::invalid;
+            return false;
+        }
+        why_ = static_cast<errc>(detail::commit(handle_, slot_));
+        if (why_ != errc::success) return false;
+        slot_ = nullptr;
+        alive_ = false;
+        return true;
+    }
+    /// Destroys what was constructed and gives the slot back.
+    void abandon() noexcept {
+        if (slot_ == nullptr) return;
+        destroy();
+        static_cast<void>(detail::abandon(handle_, std::exchange(slot_, nullptr)));
+    }
+
+private:
+    template <class, class, class>
+    friend class detail::pusher;
+    template <class Limit>
+    write_claim(Handle* handle, Limit&& limit) : handle_(handle) {
+        why_ = static_cast<errc>(limit([&](std::uint64_t ns) { return detail::claim(handle_, &slot_, ns); }));
+        if constexpr (std::is_trivially_default_constructible_v<T> && detail::is_plain<T>) {
+            if (slot_ != nullptr) {
+                ::new (slot_) T; // begins its life; writes nothing
+                alive_ = true;
+            }
+        }
+    }
+    void destroy() noexcept {
+        if (std::exchange(alive_, false)) get()->~T();
+    }
+
+    Handle* handle_;
+    void* slot_ = nullptr;
+    bool alive_ = false;
+    errc why_ = errc::success;
+};
+
+/// The oldest element, taken and lent to read (and to move from, where T is not trivially copyable). The slot goes back
+/// to the producers with release() or with the guard; an element that is not trivially copyable is destroyed then.
+///
+/// Must not outlive the ring or handle it came from, and is for the thread that peeked. On strategy::spsc one slot is
+/// lent at a time, and nothing else may be popped meanwhile.
+template <class T, class Handle = turtle_buffer>
+class [[nodiscard]] read_claim {
+public:
+    using reference = std::conditional_t<detail::is_plain<T>, const T&, T&>;
+    using pointer = std::remove_reference_t<reference>*;
+
+    read_claim(read_claim&& other) noexcept
+        : handle_(other.handle_), slot_(std::exchange(other.slot_, nullptr)),
+          why_(std::exchange(other.why_, errc::invalid)) {}
+    read_claim& operator=(read_claim&&) = delete;
+    ~read_claim() { release(); }
+
+    /// Whether there is an element. If not, why() tells the reason.
+    [[nodiscard]] explicit operator bool() const noexcept { return slot_ != nullptr; }
+    [[nodiscard]] errc why() const noexcept { return why_; }
+    [[nodiscard]] pointer get() const noexcept { return detail::object_at<T>(const_cast<void*>(slot_)); }
+    [[nodiscard]] reference operator*() const noexcept { return *get(); }
+    [[nodiscard]] pointer operator->() const noexcept { return get(); }
+
+    /// Ends the element and gives the slot back.
+    void release() noexcept {
+        if (slot_ == nullptr) return;
+        if constexpr (!detail::is_plain<T>) get()->~T();
+        static_cast<void>(detail::release(handle_, std::exchange(slot_, nullptr)));
+    }
+
+private:
+    template <class, class, class>
+    friend class detail::popper;
+    template <class Limit>
+    read_claim(Handle* handle, Limit&& limit) : handle_(handle) {
+        why_ = static_cast<errc>(limit([&](std::uint64_t ns) { return detail::peek(handle_, &slot_, ns); }));
+    }
+
+    Handle* handle_;
+    const void* slot_ = nullptr;
+    errc why_ = errc::success;
+};
+
+// -------------------------------------------------------------------------------------------------------- the two sides
+
+namespace detail {
+
+/// The pushing calls. `Self` has raw(), the C handle.
+template <class T, class Self, class Handle>
+class pusher {
+    template <class U>
+    using if_element = std::enable_if_t<std::is_convertible_v<U&&, T>, int>;
+    template <class... Args>
+    static constexpr bool nothrow = std::is_nothrow_constructible_v<T, Args...>;
+
+public:
+    /// Appends one element, or says at once that it cannot: errc::full, busy, closed, no_handle.
+    /// An rvalue that is refused keeps its value. (A closed ring may take it first and move it back: that needs a move
+    /// assignment that cannot throw.)
+    template <class U = T, if_element<U> = 0>
+    [[nodiscard]] bool try_push(U&& value) noexcept(nothrow<U>) {
+        return give(at_once{}, std::forward<U>(value)) == TURTLE_OK;
+    }
+    template <class U = T, if_element<U> = 0>
+    [[nodiscard]] bool try_push(U&& value, std::error_code& why) noexcept(nothrow<U>) {
+        return tell(give(at_once{}, std::forward<U>(value)), why);
+    }
+    /// Constructs one element at the end. The arguments are used only if there is room, and then also if the ring turns
+    /// out to be closed.
+    template <class... Args>
+    [[nodiscard]] bool try_emplace(Args&&... args) noexcept(nothrow<Args...>) {
+        return give(at_once{}, std::forward<Args>(args)...) == TURTLE_OK;
+    }
+
+    /// Appends one element, waiting for room. `false`: the ring is closed.
+    template <class U = T, if_element<U> = 0>
+    [[nodiscard]] bool push(U&& value) {
+        return done_or_closed(give(for_ever{}, std::forward<U>(value)));
+    }
+    template <class U = T, if_element<U> = 0>
+    [[nodiscard]] bool push(U&& value, std::error_code& why) noexcept(nothrow<U>) {
+        return tell(give(for_ever{}, std::forward<U>(value)), why);
+    }
+    template <class... Args>
+    [[nodiscard]] bool emplace(Args&&... args) {
+        return done_or_closed(give(for_ever{}, std::forward<Args>(args)...));
+    }
+
+    /// Appends one element, waiting for room as long as that. A time of 0 or less is try_push.
+    template <class Rep, class Period, class U = T, if_element<U> = 0>
+    [[nodiscard]] bool try_push_for(U&& value, std::chrono::duration<Rep, Period> time) noexcept(nothrow<U>) {
+        return give(within(time), std::forward<U>(value)) == TURTLE_OK;
+    }
+    template <class Rep, class Period, class U = T, if_element<U> = 0>
+    [[nodiscard]] bool try_push_for(U&& value, std::chrono::duration<Rep, Period> time,
+                                    std::error_code& why) noexcept(nothrow<U>) {
+        return tell(give(within(time), std::forward<U>(value)), why);
+    }
+    template <class Clock, class Dur, class U = T, if_element<U> = 0>
+    [[nodiscard]] bool try_push_until(U&& value, std::chrono::time_point<Clock, Dur> when) noexcept(nothrow<U>) {
+        return give(until<Clock, Dur>{when}, std::forward<U>(value)) == TURTLE_OK;
+    }
+    template <class Clock, class Dur, class U = T, if_element<U> = 0>
+    [[nodiscard]] bool try_push_until(U&& value, std::chrono::time_point<Clock, Dur> when,
+                                      std::error_code& why) noexcept(nothrow<U>) {
+        return tell(give(until<Clock, Dur>{when}, std::forward<U>(value)), why);
+    }
+
+    /// Appends as many of the `n` elements from `first` on as there is room for; answers how many. `first` is a forward
+    /// iterator; elements that were not appended are as they were. Use std::make_move_iterator to move.
+    template <class It>
+    [[nodiscard]] std::size_t try_push_bulk(It first, std::size_t n) {
+        std::error_code why;
+        return try_push_bulk(first, n, why);
+    }
+    template <class It>
+    [[nodiscard]] std::size_t try_push_bulk(It first, std::size_t n, std::error_code& why) {
+        std::size_t done = 0;
+        tell(give_run(first, n, done), why);
+        return done;
+    }
+    /// Appends all of them, waiting for room; fewer only if the ring is closed.
+    template <class It>
+    [[nodiscard]] std::size_t push_bulk(It first, std::size_t n) {
+        std::size_t all = 0;
+        while (all < n) {
+            std::size_t done = 0;
+            const turtle_status status = give_run(first, n - all, done);
+            all += done;
+            if (all == n) break;
+            if (done == 0 && status != TURTLE_FULL && status != TURTLE_BUSY) {
+                done_or_closed(status);
+                break;
+            }
+            if (!push(*first)) break;
+            ++first;
+            ++all;
+        }
+        return all;
+    }
+#ifdef __cpp_lib_span
+    [[nodiscard]] std::size_t try_push_bulk(std::span<const T> elements) {
+        return try_push_bulk(elements.data(), elements.size());
+    }
+    [[nodiscard]] std::size_t push_bulk(std::span<const T> elements) {
+        return push_bulk(elements.data(), elements.size());
+    }
+#endif
+
+    /// Lends a slot to write in, or says at once why not; see write_claim.
+    [[nodiscard]] write_claim<T, Handle> try_claim() noexcept { return {handle(), at_once{}}; }
+    /// As try_claim, waiting for room.
+    [[nodiscard]] write_claim<T, Handle> claim() noexcept { return {handle(), for_ever{}}; }
+    template <class Rep, class Period>
+    [[nodiscard]] write_claim<T, Handle> try_claim_for(std::chrono::duration<Rep, Period> time) noexcept {
+        return {handle(), within(time)};
+    }
+
+#ifdef __cpp_lib_jthread
+    /// As push, until a stop is requested (errc::interrupted, noticed within about 10 ms). `false`: closed or stopped.
+    template <class U = T, if_element<U> = 0>
+    [[nodiscard]] bool push(U&& value, std::stop_token stop) {
+        const turtle_status status = give(unless_stopped{std::move(stop)}, std::forward<U>(value));
+        return status != TURTLE_INTERRUPTED && done_or_closed(status);
+    }
+    template <class U = T, if_element<U> = 0>
+    [[nodiscard]] bool push(U&& value, std::stop_token stop, std::error_code& why) noexcept(nothrow<U>) {
+        return tell(give(unless_stopped{std::move(stop)}, std::forward<U>(value)), why);
+    }
+    template <class Rep, class Period, class U = T, if_element<U> = 0>
+    [[nodiscard]] bool try_push_for(U&& value, std::chrono::duration<Rep, Period> time,
+                                    std::stop_token stop) noexcept(nothrow<U>) {
+        return give(unless_stopped{std::move(stop), within(time).ns}, std::forward<U>(value)) == TURTLE_OK;
+    }
+#endif
+#ifdef __cpp_lib_expected
+    template <class U = T, if_element<U> = 0>
+    [[nodiscard]] std::expected<void, errc> try_push(U&& value, as_expected_t) noexcept(nothrow<U>) {
+        return expect(give(at_once{}, std::forward<U>(value)));
+    }
+    template <class U = T, if_element<U> = 0>
+    [[nodiscard]] std::expected<void, errc> push(U&& value, as_expected_t) noexcept(nothrow<U>) {
+        return expect(give(for_ever{}, std::forward<U>(value)));
+    }
+#endif
+
+private:
+    Handle* handle() noexcept { return static_cast<Self*>(this)->raw(); }
+#ifdef __cpp_lib_expected
+    static std::expected<void, errc> expect(turtle_status status) noexcept {
+        if (status == TURTLE_OK) return {};
+        return std::unexpected(static_cast<errc>(status));
+    }
+#endif
+
+    template <class Limit, class... Args>
+    turtle_status give(const Limit& limit, Args&&... args) {
+        if constexpr (!is_plain<T>) {
+            return give_in_place(limit, std::forward<Args>(args)...);
+        } else if constexpr (sizeof...(Args) == 1 && (std::is_same_v<std::remove_cv_t<std::remove_reference_t<Args>>, T> && ...)) {
+            return limit([&](std::uint64_t ns) { return detail::push(handle(), std::addressof(args)..., ns); });
+        } else {
+            const T value(std::forward<Args>(args)...);
+            return limit([&](std::uint64_t ns) { return detail::push(handle(), std::addressof(value), ns); });
+        }
+    }
+
+    template <class Limit, class... Args>
+    turtle_status give_in_place(const Limit& limit, Args&&... args) {
+        write_claim<T, Handle> slot(handle(), limit);
+        if (!slot) return static_cast<turtle_status>(slot.why());
+        T& made = slot.emplace(std::forward<Args>(args)...);
+        if (slot.commit()) return TURTLE_OK;
+        // Closed between the two steps: the value goes back to where it came from.
+        if constexpr (sizeof...(Args) == 1 && (std::is_same_v<Args, T> && ...) && std::is_nothrow_move_assignable_v<T>)
+            ((args = std::move(made)), ...);
+        else
+            static_cast<void>(made);
+        return static_cast<turtle_status>(slot.why());
+    }
+
+    /// As many as fit, without waiting; `first` moves on by `done`. Not TURTLE_OK if `done` is 0.
+    template <class It>
+    turtle_status give_run(It& first, std::size_t n, std::size_t& done) {
+        using tag = typename std::iterator_traits<It>::iterator_category;
+        static_assert(std::is_base_of_v<std::forward_iterator_tag, tag>, "elements that do not fit are read again");
+        done = 0;
+        if (n == 0) return TURTLE_OK;
+        turtle_status status = TURTLE_OK;
+        if constexpr (is_plain<T> && is_contiguous<It, T>()) {
+            status = push_n(handle(), std::addressof(*first), n, &done);
+            first += static_cast<typename std::iterator_traits<It>::difference_type>(done);
+        } else if constexpr (is_plain<T>) {
+            while (done < n && status == TURTLE_OK) {
+                room<T[chunk<T>]> some;
+                const std::size_t count = n - done < chunk<T> ? n - done : chunk<T>;
+                It next = first;
+                for (std::size_t i = 0; i < count; ++i, ++next) ::new (some.bytes + i * sizeof(T)) T(*next);
+                std::size_t pushed = 0;
+                status = push_n(handle(), some.bytes, count, &pushed);
+                std::advance(first, static_cast<typename std::iterator_traits<It>::difference_type>(pushed));
+                done += pushed;
+                if (pushed < count) break;
+            }
+        } else {
+            for (; done < n; ++done, ++first) {
+                status = give(at_once{}, *first);
+                if (status != TURTLE_OK) break;
+            }
+        }
+        return done > 0 ? TURTLE_OK : status;
+    }
+};
+
+/// The popping calls. `Self` has raw(), the C handle.
+template <class T, class Self, class Handle>
+class popper {
+public:
+    /// Takes the oldest element, or says at once that there is none: errc::empty, busy, closed, no_handle.
+    /// If T's move throws, the element is gone (as it is for every pop).
+    [[nodiscard]] std::optional<T> try_pop() noexcept(std::is_nothrow_move_constructible_v<T>) {
+        turtle_status status;
+        return take(at_once{}, status);
+    }
+    [[nodiscard]] std::optional<T> try_pop(std::error_code& why) noexcept(std::is_nothrow_move_constructible_v<T>) {
+        return take(at_once{}, why);
+    }
+    [[nodiscard]] bool try_pop(T& into) noexcept(std::is_nothrow_move_assignable_v<T>) {
+        return take_into(at_once{}, into) == TURTLE_OK;
+    }
+
+    /// Takes the oldest element, waiting for one. Nothing: the ring is closed and drained.
+    [[nodiscard]] std::optional<T> pop() {
+        turtle_status status;
+        std::optional<T> value = take(for_ever{}, status);
+        done_or_closed(status);
+        return value;
+    }
+    [[nodiscard]] std::optional<T> pop(std::error_code& why) noexcept(std::is_nothrow_move_constructible_v<T>) {
+        return take(for_ever{}, why);
+    }
+    [[nodiscard]] bool pop(T& into) { return done_or_closed(take_into(for_ever{}, into)); }
+
+    /// Takes the oldest element, waiting as long as that. A time of 0 or less is try_pop.
+    template <class Rep, class Period>
+    [[nodiscard]] std::optional<T> try_pop_for(std::chrono::duration<Rep, Period> time) {
+        turtle_status status;
+        return take(within(time), status);
+    }
+    template <class Rep, class Period>
+    [[nodiscard]] std::optional<T> try_pop_for(std::chrono::duration<Rep, Period> time, std::error_code& why) {
+        return take(within(time), why);
+    }
+    template <class Clock, class Dur>
+    [[nodiscard]] std::optional<T> try_pop_until(std::chrono::time_point<Clock, Dur> when) {
+        turtle_status status;
+        return take(until<Clock, Dur>{when}, status);
+    }
+    template <class Clock, class Dur>
+    [[nodiscard]] std::optional<T> try_pop_until(std::chrono::time_point<Clock, Dur> when, std::error_code& why) {
+        return take(until<Clock, Dur>{when}, why);
+    }
+
+    /// Takes up to `max` elements without waiting, and writes them to `out`; answers how many.
+    /// If `out` or T's move throws, elements taken with that one are gone: reserve room beforehand.
+    template <class Out>
+    [[nodiscard]] std::size_t try_pop_bulk(Out out, std::size_t max) {
+        std::error_code why;
+        return try_pop_bulk(out, max, why);
+    }
+    template <class Out>
+    [[nodiscard]] std::size_t try_pop_bulk(Out out, std::size_t max, std::error_code& why) {
+        std::size_t done = 0;
+        tell(take_run(at_once{}, out, max, done), why);
+        return done;
+    }
+    /// Waits for one element, then takes up to `max` without waiting. 0: the ring is closed and drained (or `max` is 0).
+    template <class Out>
+    [[nodiscard]] std::size_t pop_bulk(Out out, std::size_t max) {
+        std::size_t done = 0;
+        done_or_closed(take_run(for_ever{}, out, max, done));
+        return done;
+    }
+    template <class Out, class Rep, class Period>
+    [[nodiscard]] std::size_t try_pop_bulk_for(Out out, std::size_t max, std::chrono::duration<Rep, Period> time) {
+        std::size_t done = 0;
+        static_cast<void>(take_run(within(time), out, max, done));
+        return done;
+    }
+#ifdef __cpp_lib_span
+    [[nodiscard]] std::size_t try_pop_bulk(std::span<T> into) { return try_pop_bulk(into.data(), into.size()); }
+    [[nodiscard]] std::size_t pop_bulk(std::span<T> into) { return pop_bulk(into.data(), into.size()); }
+#endif
+
+    /// Takes the oldest element and lends its slot to read, or says at once why not; see read_claim.
+    [[nodiscard]] read_claim<T, Handle> try_peek() noexcept { return {handle(), at_once{}}; }
+    /// As try_peek, waiting for an element.
+    [[nodiscard]] read_claim<T, Handle> peek() noexcept { return {handle(), for_ever{}}; }
+    template <class Rep, class Period>
+    [[nodiscard]] read_claim<T, Handle> try_peek_for(std::chrono::duration<Rep, Period> time) noexcept {
+        return {handle(), within(time)};
+    }
+
+#ifdef __cpp_lib_jthread
+    /// As pop, until a stop is requested (errc::interrupted, noticed within about 10 ms). Nothing: closed or stopped.
+    [[nodiscard]] std::optional<T> pop(std::stop_token stop) {
+        turtle_status status;
+        std::optional<T> value = take(unless_stopped{std::move(stop)}, status);
+        if (status != TURTLE_INTERRUPTED) done_or_closed(status);
+        return value;
+    }
+    [[nodiscard]] std::optional<T> pop(std::stop_token stop, std::error_code& why) {
+        return take(unless_stopped{std::move(stop)}, why);
+    }
+    template <class Rep, class Period>
+    [[nodiscard]] std::optional<T> try_pop_for(std::chrono::duration<Rep, Period> time, std::stop_token stop) {
+        turtle_status status;
+        return take(unless_stopped{std::move(stop), within(time).ns}, status);
+    }
+#endif
+#ifdef __cpp_lib_expected
+    [[nodiscard]] std::expected<T, errc> try_pop(as_expected_t) { return expect(at_once{}); }
+    [[nodiscard]] std::expected<T, errc> pop(as_expected_t) { return expect(for_ever{}); }
+#endif
+
+    /// Pops one element after the other, waiting; ends when the ring is closed and drained. One pass, one thread.
+    /// What `*it` refers to may be moved from.
+    class iterator {
+    public:
+        using iterator_category = std::input_iterator_tag;
+        using value_type = T;
+        using difference_type = std::ptrdiff_t;
+        using pointer = T*;
+        using reference = T&;
+
+        iterator() = default;
+        explicit iterator(popper& from) : from_(&from) { ++*this; }
+        /// Throws std::bad_optional_access at the end.
+        [[nodiscard]] T& operator*() const { return value_.value(); }
+        [[nodiscard]] T* operator->() const { return std::addressof(**this); }
+        iterator& operator++() {
+            value_.reset();
+            if (std::optional<T> next = from_->pop()) value_.emplace(std::move(*next));
+            return *this;
+        }
+        void operator++(int) { ++*this; }
+        /// Equal when both are at the end, or neither is.
+        friend bool operator==(const iterator& a, const iterator& b) noexcept {
+            return a.value_.has_value() == b.value_.has_value();
+        }
+        friend bool operator!=(const iterator& a, const iterator& b) noexcept { return !(a == b); }
+
+    private:
+        popper* from_ = nullptr;
+        mutable std::optional<T> value_;
+    };
+    [[nodiscard]] iterator begin() { return iterator(*this); }
+    [[nodiscard]] iterator end() noexcept { return {}; }
+
+private:
+    Handle* handle() noexcept { return static_cast<Self*>(this)->raw(); }
+#ifdef __cpp_lib_expected
+    template <class Limit>
+    std::expected<T, errc> expect(const Limit& limit) {
+        turtle_status status;
+        if (std::optional<T> value = take(limit, status)) return std::move(*value);
+        return std::unexpected(static_cast<errc>(status));
+    }
+#endif
+
+    template <class Limit>
+    std::optional<T> take(const Limit& limit, std::error_code& why) {
+        turtle_status status;
+        std::optional<T> value = take(limit, status);
+        tell(status, why);
+        return value;
+    }
+    template <class Limit>
+    std::optional<T> take(const Limit& limit, turtle_status& status) {
+        if constexpr (is_plain<T>) {
+            room<T> value;
+            status = limit([&](std::uint64_t ns) { return detail::pop(handle(), value.bytes, ns); });
+            if (status != TURTLE_OK) return std::nullopt;
+            return std::optional<T>(std::in_place, std::move(value.value()));
+        } else {
+            read_claim<T, Handle> slot(handle(), limit);
+            status = static_cast<turtle_status>(slot.why());
+            if (!slot) return std::nullopt;
+            return std::optional<T>(std::in_place, std::move(*slot));
+        }
+    }
+    template <class Limit>
+    turtle_status take_into(const Limit& limit, T& into) {
+        if constexpr (is_plain<T>) {
+            return limit([&](std::uint64_t ns) { return detail::pop(handle(), std::addressof(into), ns); });
+        } else {
+            read_claim<T, Handle> slot(handle(), limit);
+            if (slot) into = std::move(*slot);
+            return static_cast<turtle_status>(slot.why());
+        }
+    }
+    /// `done` above 0 and TURTLE_OK, or the reason (or nothing wanted).
+    template <class Limit, class Out>
+    turtle_status take_run(const Limit& limit, Out& out, std::size_t max, std::size_t& done) {
+        done = 0;
+        if (max == 0) return TURTLE_OK;
+        if constexpr (is_plain<T> && is_contiguous<Out, T>()) {
+            return limit([&](std::uint64_t ns) { return pop_n(handle(), std::addressof(*out), max, ns, &done); });
+        } else if constexpr (is_plain<T>) {
+            room<T[chunk<T>]> some;
+            turtle_status status = TURTLE_OK;
+            while (done < max) {
+                const std::size_t count = max - done < chunk<T> ? max - done : chunk<T>;
+                std::size_t popped = 0;
+                const auto attempt = [&](std::uint64_t ns) { return pop_n(handle(), some.bytes, count, ns, &popped); };
+                status = done == 0 ? limit(attempt) : attempt(0);
+                for (std::size_t i = 0; i < popped; ++i, ++out)
+                    *out = std::move(*object_at<T>(some.bytes + i * sizeof(T)));
+                done += popped;
+                if (popped < count) break;
+            }
+            return done > 0 ? TURTLE_OK : status;
+        } else {
+            const auto one = [&](const auto& patience) {
+                read_claim<T, Handle> slot(handle(), patience);
+                if (slot) {
+                    *out = std::move(*slot);
+                    ++out;
+                    ++done;
+                }
+                return static_cast<turtle_status>(slot.why());
+            };
+            turtle_status status = one(limit);
+            while (status == TURTLE_OK && done < max) status = one(at_once{});
+            return done > 0 ? TURTLE_OK : status;
+        }
+    }
+};
+
+/// A C ring, and what all kinds of rings can do.
+class ring_base {
+public:
+    /// Closes the ring, for everybody and for good: pushes answer errc::closed; pops take what is inside, then answer
+    /// errc::closed. Wakes everyone. Any thread, any number of times.
+    void close() noexcept { static_cast<void>(turtle_close(raw())); }
+    [[nodiscard]] bool is_closed() const noexcept { return turtle_is_closed(handle_.get()); }
+    /// Ends every wait of this process on this ring, once, with errc::interrupted.
+    void interrupt() noexcept { static_cast<void>(turtle_interrupt(raw())); }
+    /// Gives back the sides that the calling thread owns (strategy::spsc). A thread that ends does so by itself.
+    void release_thread() noexcept { static_cast<void>(turtle_release_thread(raw())); }
+
+    /// Elements inside: exact when nobody is active.
+    [[nodiscard]] std::size_t size_approx() const noexcept { return turtle_len(handle_.get()); }
+    [[nodiscard]] bool empty() const noexcept { return size_approx() == 0; }
+    /// Elements that fit.
+    [[nodiscard]] std::size_t capacity() const noexcept { return turtle_capacity(handle_.get()); }
+    /// What the ring is and what has happened to it. Throws std::system_error for a moved-from ring, and for a private
+    /// one in a forked child.
+    [[nodiscard]] statistics stats() const {
+        statistics out{};
+        out.struct_size = sizeof out;
+        if (const turtle_status status = turtle_get_stats(handle_.get(), &out); status != TURTLE_OK) fail(status);
+        return out;
+    }
+    /// A descriptor for poll or epoll, readable when an element may be there or the ring is closed; see turtle_event_fd.
+    [[nodiscard]] int event_fd() {
+        int fd = -1;
+        if (const turtle_status status = turtle_event_fd(raw(), &fd); status != TURTLE_OK) fail(status);
+        return fd;
+    }
+    /// The C handle; it belongs to the ring.
+    [[nodiscard]] turtle_buffer* raw() noexcept { return handle_.get(); }
+
+protected:
+    ring_base() = default;
+    turtle_status open(const char* name, const options& wanted, const turtle_options& element) noexcept {
+        turtle_options o = element;
+        o.strategy = static_cast<std::uint32_t>(wanted.strategy);
+        o.flags |= static_cast<std::uint32_t>(wanted.mode);
+        o.max_threads = wanted.max_threads;
+        if (wanted.capacity != 0 || wanted.mode == open_mode::attach) o.capacity = wanted.capacity;
+        o.path = name;
+        o.mode = wanted.permissions;
+        turtle_buffer* made = nullptr;
+        const turtle_status status = turtle_open(&o, &made);
+        handle_.reset(made);
+        return status;
+    }
+    static turtle_options defaults() noexcept {
+        turtle_options o;
+        static_cast<void>(turtle_options_init(&o));
+        return o;
+    }
+    /// A capacity as a number of its own, where 0 is a mistake and not the default.
+    static options with(std::size_t capacity, strategy engine) {
+        if (capacity == 0) throw std::system_error(make_error_code(errc::invalid), "a ring holds at least 1 element");
+        options wanted;
+        wanted.capacity = capacity;
+        wanted.strategy = engine;
+        return wanted;
+    }
+
+private:
+    owned<turtle_buffer> handle_;
+};
+
+/// What private and shared rings of elements have in common.
+template <class T>
+class ring : public ring_base, public pusher<T, ring<T>, turtle_buffer>, public popper<T, ring<T>, turtle_buffer> {
+protected:
+    ring() = default;
+    turtle_status open(const char* name, const options& wanted) noexcept {
+        check_element<T>();
+        turtle_options o = defaults();
+        o.elem_size = sizeof(T);
+        // Other languages leave it at 8 unless they need more, so that rings of one element size fit together.
+        o.elem_align = alignof(T) > 8 ? alignof(T) : 8;
+        if constexpr (!is_plain<T>) o.drop = [](void* element, void*) { object_at<T>(element)->~T(); };
+        return ring_base::open(name, wanted, o);
+    }
+};
+
+} // namespace detail
+
+// ------------------------------------------------------------------------------------------------------------ the rings
+
+/// A ring in private memory: any movable type, any thread of this process. Move-only; a moved-from ring answers
+/// errc::invalid.
+template <class T>
+class [[nodiscard]] ring_buffer : public detail::ring<T> {
+public:
+    /// Throws std::system_error: errc::invalid, no_memory, unsupported.
+    explicit ring_buffer(std::size_t capacity, strategy engine = strategy::any)
+        : ring_buffer(detail::ring_base::with(capacity, engine)) {}
+    explicit ring_buffer(const options& wanted) {
+        if (const turtle_status status = this->open(nullptr, wanted); status != TURTLE_OK) detail::fail(status);
+    }
+    /// The constructor that does not throw.
+    [[nodiscard]] static std::optional<ring_buffer> create(const options& wanted, std::error_code& why) noexcept {
+        std::optional<ring_buffer> made(ring_buffer{});
+        if (!detail::tell(made->open(nullptr, wanted), why)) made.reset();
+        return made;
+    }
+#ifdef __cpp_lib_expected
+    [[nodiscard]] static std::expected<ring_buffer, errc> create(const options& wanted) noexcept {
+        ring_buffer made;
+        if (const turtle_status status = made.open(nullptr, wanted); status != TURTLE_OK)
+            return std::unexpected(static_cast<errc>(status));
+        return made;
+    }
+#endif
+
+private:
+    ring_buffer() = default;
+};
+
+/// A ring in shared memory, found by its name ("/ticks"): plain data, between processes. Destroying it detaches; the
+/// ring and what is in it stay until turtle::unlink. Move-only; a moved-from ring answers errc::invalid.
+template <class T>
+class [[nodiscard]] shared_ring : public detail::ring<T> {
+    static_assert(detail::is_plain<T>, "an element that other processes read must be plain data");
+
+public:
+    /// Throws std::system_error: errc::not_found, exists, mismatch, corrupt, io, no_memory, invalid, unsupported.
+    explicit shared_ring(const std::string& name, const options& wanted = {}) {
+        if (const turtle_status status = this->open(name.c_str(), wanted); status != TURTLE_OK) detail::fail(status);
+    }
+    /// The constructor that does not throw.
+    [[nodiscard]] static std::optional<shared_ring> create(const std::string& name, const options& wanted,
+                                                           std::error_code& why) noexcept {
+        std::optional<shared_ring> made(shared_ring{});
+        if (!detail::tell(made->open(name.c_str(), wanted), why)) made.reset();
+        return made;
+    }
+#ifdef __cpp_lib_expected
+    [[nodiscard]] static std::expected<shared_ring, errc> create(const std::string& name,
+                                                                 const options& wanted = {}) noexcept {
+        shared_ring made;
+        if (const turtle_status status = made.open(name.c_str(), wanted); status != TURTLE_OK)
+            return std::unexpected(static_cast<errc>(status));
+        return made;
+    }
+#endif
+
+private:
+    shared_ring() = default;
+};
+
+/// Removes the name of a shared ring; who has it open keeps it. `false`: there is no such ring. Throws
+/// std::system_error for anything else.
+inline bool unlink(const std::string& name) {
+    const turtle_status status = turtle_unlink(name.c_str());
+    if (status != TURTLE_OK && status != TURTLE_ERR_NOT_FOUND) detail::fail(status);
+    return status == TURTLE_OK;
+}
+
+/// A ring whose elements are byte strings of varying length. Calls are as those of the other rings; a record that is
+/// longer than max_size() is errc::invalid.
+class [[nodiscard]] record_ring : public detail::ring_base {
+public:
+    /// Private memory; records of up to `max_size` bytes. Throws std::system_error.
+    explicit record_ring(std::size_t max_size, const options& wanted = {}) { made(open_records(nullptr, max_size, wanted)); }
+    /// Shared memory. Attaching, a `max_size` of 0 means: whatever is there. Throws std::system_error.
+    record_ring(const std::string& name, std::size_t max_size, const options& wanted = {}) {
+        made(open_records(name.c_str(), max_size, wanted));
+    }
+    /// Bytes of the longest record: what was asked for, rounded up to a multiple of 8.
+    [[nodiscard]] std::size_t max_size() const noexcept { return max_size_; }
+
+    [[nodiscard]] bool try_push(std::string_view record) noexcept { return give(detail::at_once{}, record) == TURTLE_OK; }
+    [[nodiscard]] bool try_push(std::string_view record, std::error_code& why) noexcept {
+        return detail::tell(give(detail::at_once{}, record), why);
+    }
+    /// Waits for room. `false`: the ring is closed. Throws std::system_error, for a record that is too long, too.
+    [[nodiscard]] bool push(std::string_view record) { return detail::done_or_closed(give(detail::for_ever{}, record)); }
+    template <class Rep, class Period>
+    [[nodiscard]] bool try_push_for(std::string_view record, std::chrono::duration<Rep, Period> time) noexcept {
+        return give(detail::within(time), record) == TURTLE_OK;
+    }
+
+    /// Replaces `into` by the oldest record. `false` leaves `into` as it is; so does an exception, but the record is gone.
+    [[nodiscard]] bool try_pop(std::string& into) { return take(detail::at_once{}, into) == TURTLE_OK; }
+    [[nodiscard]] bool try_pop(std::string& into, std::error_code& why) {
+        return detail::tell(take(detail::at_once{}, into), why);
+    }
+    /// Waits for a record. `false`: the ring is closed and drained.
+    [[nodiscard]] bool pop(std::string& into) { return detail::done_or_closed(take(detail::for_ever{}, into)); }
+    template <class Rep, class Period>
+    [[nodiscard]] bool try_pop_for(std::string& into, std::chrono::duration<Rep, Period> time) {
+        return take(detail::within(time), into) == TURTLE_OK;
+    }
+
+private:
+    turtle_status open_records(const char* name, std::size_t max_size, const options& wanted) noexcept {
+        turtle_options o = defaults();
+        const bool whatever = max_size == 0 && wanted.mode == open_mode::attach;
+        o.flags = whatever ? 0 : TURTLE_RECORDS;
+        o.elem_size = max_size;
+        return open(name, wanted, o);
+    }
+    void made(turtle_status status) {
+        if (status != TURTLE_OK) detail::fail(status);
+        const statistics there = stats();
+        if ((there.flags & TURTLE_RECORDS) == 0)
+            throw std::system_error(make_error_code(errc::mismatch), "the ring holds elements, not records");
+        max_size_ = there.elem_size;
+    }
+    template <class Limit>
+    turtle_status give(const Limit& limit, std::string_view record) noexcept {
+        return limit([&](std::uint64_t ns) { return turtle_push_record(raw(), record.data(), record.size(), ns); });
+    }
+    template <class Limit>
+    turtle_status take(const Limit& limit, std::string& into) {
+        struct lent {
+            turtle_buffer* ring;
+            const void* slot = nullptr;
+            std::size_t size = 0;
+            ~lent() {
+                if (slot != nullptr) static_cast<void>(turtle_release(ring, slot));
+            }
+        } record{raw()};
+        const turtle_status status = limit(
+            [&](std::uint64_t ns) { return turtle_peek_timeout(record.ring, &record.slot, &record.size, ns); });
+        if (status == TURTLE_OK) into.assign(static_cast<const char*>(record.slot), record.size);
+        return status;
+    }
+
+    std::size_t max_size_ = 0;
+};
+
+// ----------------------------------------------------------------------------------------------------- explicit handles
+
+/// An explicit producer of a ring: for one thread at a time, and a little faster than calls on the ring. It owns the
+/// side where the strategy allows one producer, keeps the ring alive, and may move between threads. Move-only.
+template <class T>
+class [[nodiscard]] producer : public detail::pusher<T, producer<T>, turtle_producer> {
+public:
+    /// Throws std::system_error: errc::no_handle when the strategy allows no more; invalid.
+    explicit producer(detail::ring<T>& ring) {
+        if (const turtle_status status = open(ring); status != TURTLE_OK) detail::fail(status);
+    }
+    /// The constructor that does not throw.
+    [[nodiscard]] static std::optional<producer> create(detail::ring<T>& ring, std::error_code& why) noexcept {
+        std::optional<producer> made(producer{});
+        if (!detail::tell(made->open(ring), why)) made.reset();
+        return made;
+    }
+    /// The C handle; it belongs to the producer.
+    [[nodiscard]] turtle_producer* raw() noexcept { return handle_.get(); }
+
+private:
+    producer() = default;
+    turtle_status open(detail::ring<T>& ring) noexcept {
+        turtle_producer* made = nullptr;
+        const turtle_status status = turtle_producer_new(ring.raw(), &made);
+        handle_.reset(made);
+        return status;
+    }
+    detail::owned<turtle_producer> handle_;
+};
+template <class T>
+producer(ring_buffer<T>&) -> producer<T>;
+template <class T>
+producer(shared_ring<T>&) -> producer<T>;
+
+/// An explicit consumer of a ring; see producer.
+template <class T>
+class [[nodiscard]] consumer : public detail::popper<T, consumer<T>, turtle_consumer> {
+public:
+    /// Throws std::system_error: errc::no_handle when the strategy allows no more; invalid.
+    explicit consumer(detail::ring<T>& ring) {
+        if (const turtle_status status = open(ring); status != TURTLE_OK) detail::fail(status);
+    }
+    /// The constructor that does not throw.
+    [[nodiscard]] static std::optional<consumer> create(detail::ring<T>& ring, std::error_code& why) noexcept {
+        std::optional<consumer> made(consumer{});
+        if (!detail::tell(made->open(ring), why)) made.reset();
+        return made;
+    }
+    /// The C handle; it belongs to the consumer.
+    [[nodiscard]] turtle_consumer* raw() noexcept { return handle_.get(); }
+
+private:
+    consumer() = default;
+    turtle_status open(detail::ring<T>& ring) noexcept {
+        turtle_consumer* made = nullptr;
+        const turtle_status status = turtle_consumer_new(ring.raw(), &made);
+        handle_.reset(made);
+        return status;
+    }
+    detail::owned<turtle_consumer> handle_;
+};
+template <class T>
+consumer(ring_buffer<T>&) -> consumer<T>;
+template <class T>
+consumer(shared_ring<T>&) -> consumer<T>;
+
+} // namespace turtle
+
+#endif // TURTLE_HPP

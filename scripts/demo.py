@@ -1,0 +1,610 @@
+"""The main job on real input: C++ and Rust push every line of Python's own library, Python counts words.
+
+One round for each engine and each set of producers: producer processes push numbered lines into a
+shared ring, a consumer process pops them, compares every line with the file, and counts words. The
+counts must equal those of a sequential pass. On engines that promise it a producer is killed halfway
+and restarted. Ends with one verdict line; exit status 0 when every round was right.
+
+Called by demo.sh, which sets TURTLE_PREFIX (an installed copy) and TURTLE_TARGET (where to write).
+"""
+
+from __future__ import annotations
+
+import argparse
+import array
+import dataclasses
+import html
+import json
+import math
+import multiprocessing
+import os
+import pathlib
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import sysconfig
+import time
+from collections import Counter
+from typing import Any, Iterator
+
+import turtle_buffers
+from turtle_buffers import SharedRingBuffer
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+# As in cli/src/produce.rs and cpp_examples/line_producer.cpp: producer, 0, line number, monotonic ns.
+HEAD = struct.Struct("<IIQQ")
+BATCH = 512
+STALLED = 30.0  # seconds without a single line: something hangs
+SAMPLE = 0.02  # seconds between two points of the picture
+FORK = multiprocessing.get_context("fork")  # the consumer inherits the lines instead of reading them again
+
+
+class Wrong(Exception):
+    """A round that did not do what was promised."""
+
+
+# ---------------------------------------------------------------------------------------- input
+
+
+@dataclasses.dataclass
+class Input:
+    lines: list[bytes]
+    words: Counter[bytes]
+    listing: pathlib.Path
+    files: int
+    seconds: float
+
+    @property
+    def longest(self) -> int:
+        return max(map(len, self.lines))
+
+
+def split_lines(data: bytes) -> list[bytes]:
+    """Lines end at a newline byte; a last line without one counts."""
+    lines = data.split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    return lines
+
+
+def collect(folder: pathlib.Path, limit: int | None) -> Input:
+    """Reads the library's sources and counts words in one sequential pass.
+
+    With a limit, the file in which it falls is replaced by a copy that ends there.
+    """
+    began = time.monotonic()
+    library = pathlib.Path(sysconfig.get_path("stdlib"))
+    lines: list[bytes] = []
+    words: Counter[bytes] = Counter()
+    paths: list[pathlib.Path] = []
+    for path in sorted(library.rglob("*.py")):
+        # Installed packages lie below the library and are not part of it. A list has one path a line.
+        if {"site-packages", "dist-packages"} & set(path.parts) or "\n" in str(path):
+            continue
+        if limit is not None and len(lines) >= limit:
+            break
+        data = path.read_bytes()
+        here = split_lines(data)
+        if limit is not None and len(lines) + len(here) > limit:
+            here = here[: limit - len(lines)]
+            data = b"".join(line + b"\n" for line in here)
+            path = folder / "last_file.py"
+            path.write_bytes(data)
+        words.update(data.split())  # the whole file at once: another way than the consumer's
+        lines += here
+        paths.append(path)
+    if not lines:
+        raise SystemExit(f"demo: there are no Python sources in {library}")
+    listing = folder / "files.txt"
+    listing.write_text("".join(f"{path}\n" for path in paths))
+    return Input(lines, words, listing, len(paths), time.monotonic() - began)
+
+
+# ------------------------------------------------------------------------------------- consumer
+
+
+@dataclasses.dataclass
+class Shared:
+    """What driver and consumer tell each other while a round runs; one entry for each producer."""
+
+    taken: Any  # lines taken, sent again included
+    newest: Any  # highest line number taken, -1 before the first
+    again_from: Any  # a restarted producer's --start, -1 when it was never restarted
+
+    @classmethod
+    def of(cls, producers: int) -> Shared:
+        newest = FORK.RawArray("q", [-1] * producers)
+        again = FORK.RawArray("q", [-1] * producers)
+        return cls(FORK.RawArray("q", producers), newest, again)
+
+
+@dataclasses.dataclass
+class Taken:
+    """What the consumer found."""
+
+    words: Counter[bytes]
+    lines: int
+    again: int  # lines that came twice after a restart, recognised by their number
+    latencies: array.array[int]  # ns from just before the push to the return of get_many, sorted
+    points: list[tuple[float, tuple[int, ...], int]]  # seconds, lines by producer, elements in the ring
+    first: float  # monotonic seconds when the first line came
+    seconds: float  # from the first line to the last
+
+
+class Check:
+    """Compares every record with the input.
+
+    What a producer sends is its own lines one after the other, without a gap, and each is compared
+    with the file. So a line that is lost, comes twice or out of order is noticed at once. A restarted
+    producer may step back, once, to where it was told to go on; what it sends again is known by its
+    number.
+    """
+
+    def __init__(self, expected: list[bytes], shared: Shared) -> None:
+        self.expected = expected
+        self.shared = shared
+        self.of = len(shared.taken)
+        self.next = list(range(self.of))
+        self.newest = [-1] * self.of
+        self.taken = [0] * self.of
+        self.stepped_back = [False] * self.of
+        self.again = 0
+        self.words: Counter[bytes] = Counter()
+        self.latencies = array.array("Q")
+
+    def record(self, record: bytes, now: int) -> None:
+        producer, zero, number, stamp = HEAD.unpack_from(record)
+        line = record[HEAD.size :]
+        if zero != 0 or producer >= self.of or number >= len(self.expected):
+            raise Wrong(f"a record has a damaged head: {record[: HEAD.size].hex()}")
+        if number != self.next[producer]:
+            self.step_back(producer, number)
+        if line != self.expected[number]:
+            raise Wrong(f"line {number} arrived changed: {line[:60]!r}")
+        self.next[producer] = number + self.of
+        self.taken[producer] += 1
+        if number <= self.newest[producer]:
+            self.again += 1
+            return
+        self.newest[producer] = number
+        self.latencies.append(max(0, now - stamp))
+        self.words.update(line.split())
+
+    def step_back(self, producer: int, number: int) -> None:
+        start = self.shared.again_from[producer]
+        first = start + (producer - start) % self.of
+        if start < 0 or self.stepped_back[producer] or number != first:
+            raise Wrong(f"line {number} of producer {producer} arrived where line {self.next[producer]} was next")
+        self.stepped_back[producer] = True
+
+    def finish(self) -> int:
+        """How many lines arrived: all of them, or it is wrong."""
+        for producer, following in enumerate(self.next):
+            if following < len(self.expected):
+                raise Wrong(f"line {following} of producer {producer} and what follows never arrived")
+        return sum(self.taken) - self.again
+
+
+def consume(name: str, expected: list[bytes], shared: Shared, answer: Any) -> None:
+    """The consumer process: pops until the ring is shut down and drained, then sends a `Taken`."""
+    try:
+        ring = SharedRingBuffer(name)
+        check = Check(expected, shared)
+        points = []
+        answer.send("ready")
+        first = last = next_point = 0.0
+        while True:
+            try:
+                batch = ring.get_many(BATCH)
+            except turtle_buffers.ShutDown:
+                break
+            now = time.monotonic_ns()
+            last = now / 1e9
+            if not first:
+                first = last
+            for record in batch:
+                check.record(record, now)
+            shared.taken[:] = check.taken
+            shared.newest[:] = check.newest
+            if last >= next_point:
+                points.append((last - first, tuple(check.taken), ring.qsize()))
+                next_point = last + SAMPLE
+        points.append((last - first, tuple(check.taken), 0))
+        lines = check.finish()
+        latencies = array.array("Q", sorted(check.latencies))
+        answer.send(Taken(check.words, lines, check.again, latencies, points, first, last - first))
+    except Exception as error:  # whatever it is, the driver has to hear of it
+        answer.send(f"{type(error).__name__}: {error}" if not isinstance(error, Wrong) else str(error))
+
+
+# ------------------------------------------------------------------------------------ producers
+
+
+@dataclasses.dataclass
+class Language:
+    """How to start a producer that is written in it."""
+
+    name: str
+    program: pathlib.Path
+
+    def command(self, ring: str, listing: pathlib.Path, start: int, me: int, of: int) -> list[str]:
+        numbers = (str(start), str(me), str(of))
+        if self.name == "C++":
+            options = [ring, str(listing), numbers[0], "--id", numbers[1], "--producers", numbers[2]]
+            return [str(self.program), *options]
+        options = ["--files", str(listing), "--start", numbers[0], "--producer", numbers[1]]
+        return [str(self.program), "produce", ring, *options, "--producers", numbers[2]]
+
+
+def build_cpp(prefix: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
+    """Compiles the C++ producer against the installed library, as a user would."""
+    compiler = os.environ.get("CXX") or shutil.which("c++") or shutil.which("g++")
+    if not compiler:
+        raise SystemExit("demo: there is no C++ compiler (Debian: apt-get install g++)")
+    program = folder / "line_producer"
+    library = prefix / "lib"
+    command = [
+        *compiler.split(), "-std=c++17", "-O2", str(ROOT / "cpp_examples/line_producer.cpp"),
+        f"-I{prefix / 'include'}", f"-L{library}", f"-Wl,-rpath,{library}", "-lturtle", "-pthread", "-o", str(program),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"demo: the C++ producer does not compile:\n{' '.join(command)}\n{done.stderr}")
+    return program
+
+
+class Producer:
+    """One producer of a round: its process, and the next one after a kill."""
+
+    def __init__(self, language: Language, ring: str, given: Input, me: int, of: int, log: Any) -> None:
+        self.language, self.ring, self.given, self.me, self.of, self.log = language, ring, given, me, of, log
+        self.process = self.start(0)
+
+    def start(self, first_line: int) -> subprocess.Popen[bytes]:
+        command = self.language.command(self.ring, self.given.listing, first_line, self.me, self.of)
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def share(self) -> int:
+        """How many lines are this producer's."""
+        return len(range(self.me, len(self.given.lines), self.of))
+
+
+# ---------------------------------------------------------------------------------------- round
+
+
+@dataclasses.dataclass
+class Round:
+    """One row of the table."""
+
+    strategy: str
+    producers: list[str]
+    promised: bool  # to survive a kill
+    error: str = ""
+    taken: Taken | None = None
+    killed_at: float | None = None  # monotonic seconds
+
+    @property
+    def survived(self) -> str:
+        if self.killed_at is None:
+            return "not promised" if not self.promised else "NO"
+        if self.error:
+            return "NO"
+        assert self.taken is not None
+        return f"yes, {self.taken.again} sent again"
+
+    def quantile(self, q: float) -> float:
+        """Microseconds."""
+        assert self.taken is not None
+        ordered = self.taken.latencies
+        return ordered[min(len(ordered) - 1, int(q * len(ordered)))] / 1e3
+
+
+class Driver:
+    """Runs one round: ring, consumer, producers, and the kill where it is due."""
+
+    def __init__(self, row: Round, languages: list[Language], given: Input, options: Any, kill: bool) -> None:
+        self.row, self.languages, self.given, self.options = row, languages, given, options
+        self.due = kill
+        self.name = f"/turtle-demo-{os.getpid()}-{row.strategy}"
+        self.shared = Shared.of(len(languages))
+        self.producers: list[Producer] = []
+        self.consumer: Any = None
+
+    def run(self, log: Any) -> None:
+        ring = SharedRingBuffer(
+            self.name,
+            self.options.capacity,
+            HEAD.size + max(self.given.longest, 1),
+            strategy=self.row.strategy,
+            create=True,
+        )
+        try:
+            ours, theirs = FORK.Pipe(duplex=False)
+            arguments = (self.name, self.given.lines, self.shared, theirs)
+            self.consumer = FORK.Process(target=consume, args=arguments, daemon=True)
+            self.consumer.start()
+            theirs.close()
+            self.expect_ready(ours)
+            of = len(self.languages)
+            self.producers = [Producer(lang, self.name, self.given, i, of, log) for i, lang in enumerate(self.languages)]
+            self.watch(ours)
+            ring.shutdown()  # everything has been pushed: the consumer drains the rest and answers
+            self.finish(ours)
+        finally:
+            for producer in self.producers:
+                producer.kill()
+            if self.consumer is not None:
+                self.consumer.kill()
+                self.consumer.join()
+            ring.unlink()
+            ring.close()
+
+    def expect_ready(self, answer: Any) -> None:
+        said = self.hear(answer, STALLED)
+        if said != "ready":
+            raise Wrong(f"the consumer did not start: {said}")
+
+    def hear(self, answer: Any, seconds: float) -> Any:
+        if not answer.poll(seconds):
+            raise Wrong(f"the consumer said nothing for {seconds:.0f} s")
+        try:
+            return answer.recv()
+        except EOFError:
+            raise Wrong("the consumer died") from None
+
+    def watch(self, answer: Any) -> None:
+        """Until every producer has ended well."""
+        told = moved = time.monotonic()
+        before = 0
+        while True:
+            states = [producer.process.poll() for producer in self.producers]
+            for producer, state in zip(self.producers, states):
+                if state not in (None, 0):
+                    raise Wrong(f"the {producer.language.name} producer ended with status {state}; see producers.log")
+            if all(state == 0 for state in states):
+                if self.due:
+                    raise Wrong("the producers were done before one could be killed; give more --lines")
+                return
+            if answer.poll(0.002):
+                raise Wrong(self.hear(answer, 0))
+            now, taken = time.monotonic(), sum(self.shared.taken)
+            if taken > before:
+                before, moved = taken, now
+            elif now - moved > STALLED:
+                raise Wrong(f"no line arrived for {STALLED:.0f} s after {taken:,}")
+            if self.due:
+                self.maybe_kill()
+            if now - told >= 1:
+                told = now
+                print(f"        {taken:,} of {len(self.given.lines):,} lines", flush=True)
+
+    def maybe_kill(self) -> None:
+        """Kills the last producer when half of its lines have arrived, and starts it again."""
+        victim = self.producers[-1]
+        if self.shared.taken[victim.me] < victim.share() // 2:
+            return
+        self.due = False
+        victim.kill()
+        if victim.process.returncode == 0:
+            raise Wrong("the producer was done before it could be killed; give more --lines")
+        # What was pushed before the kill comes in order, so nothing above the newest line is needed
+        # to know where to go on; what lies in the ring now will come twice.
+        start = self.shared.newest[victim.me] + 1
+        self.shared.again_from[victim.me] = start
+        self.row.killed_at = time.monotonic()
+        victim.process = victim.start(start)
+        print(f"        killed the {victim.language.name} producer; it goes on at line {start:,}", flush=True)
+
+    def finish(self, answer: Any) -> None:
+        said = self.hear(answer, STALLED)
+        if not isinstance(said, Taken):
+            raise Wrong(said)
+        self.row.taken = said
+        if said.words != self.given.words:
+            differing = sum(1 for word in said.words | self.given.words if said.words[word] != self.given.words[word])
+            raise Wrong(f"{differing} words are counted differently than in the sequential pass")
+
+
+def rounds(doctor: dict[str, Any], wanted: list[str] | None, languages: dict[str, Language]) -> Iterator[tuple[Round, list[Language]]]:
+    """From the table of engines: with many producers C++ and Rust together, with one each in turn."""
+    for entry in doctor["strategies"]:
+        if entry["planned"] or not entry["shared"] or (wanted and entry["name"] not in wanted):
+            continue
+        if not entry["runs_shared"]:
+            print(f"SKIP: {entry['name']}: {entry['reason']}")
+            continue
+        many = entry["producers"] == "many"
+        for names in [["C++", "Rust"]] if many else [["Rust"], ["C++"]]:
+            yield Round(entry["name"], names, entry["survives_kill"]), [languages[name] for name in names]
+
+
+# --------------------------------------------------------------------------------------- report
+
+
+def print_table(rows: list[Round]) -> None:
+    head = ["strategy", "producers", "lines/s", "p50 µs", "p99 µs", "survived kill", "verdict"]
+    cells = [head]
+    for row in rows:
+        speed = p50 = p99 = "-"
+        if row.taken:
+            speed = f"{row.taken.lines / max(row.taken.seconds, 1e-9):,.0f}"
+            p50, p99 = f"{row.quantile(0.5):,.0f}", f"{row.quantile(0.99):,.0f}"
+        verdict = "wrong" if row.error else "right"
+        cells.append([row.strategy, " + ".join(row.producers), speed, p50, p99, row.survived, verdict])
+    widths = [max(len(line[i]) for line in cells) for i in range(len(head))]
+    print()
+    for n, line in enumerate(cells):
+        text = [cell.rjust(width) if 2 <= i <= 4 else cell.ljust(width) for i, (cell, width) in enumerate(zip(line, widths))]
+        print("  " + "  ".join(text).rstrip())
+        if n == 0:
+            print("  " + "  ".join("-" * width for width in widths))
+    print(
+        "\n  p50, p99: from just before the push until Python has the line, waiting in a full ring included.\n"
+        "  The consumer is the slow side: it counts words in Python, so the ring is full most of the time."
+    )
+
+
+STYLE = """
+  svg { color-scheme: light dark; --ink: #1b1f24; --soft: #59636e; --grid: #d5dae0; --paper: #ffffff;
+        --c0: #0b62c4; --c1: #b35900; --depth: #6b4fa0; --kill: #c0262d; }
+  @media (prefers-color-scheme: dark) {
+    svg { --ink: #e6e9ed; --soft: #9aa4af; --grid: #363d45; --paper: #14171a;
+          --c0: #6db3ff; --c1: #ffa654; --depth: #c0a6f5; --kill: #ff7b7b; } }
+  text { font: 13px system-ui, sans-serif; fill: var(--ink); }
+  .soft { fill: var(--soft); font-size: 12px; } .title { font-weight: 600; font-size: 14px; }
+  .grid { stroke: var(--grid); } .line { fill: none; stroke-width: 2; }
+"""
+
+
+def ticks(top: float, parts: int = 4) -> list[float]:
+    """Round numbers from 0 to at least `top`."""
+    unit = 10.0 ** math.floor(math.log10(top / parts))
+    step = next(unit * m for m in (1, 2, 2.5, 5, 10) if unit * m * parts >= top)
+    return [i * step for i in range(math.ceil(top / step) + 1)]
+
+
+class Panel:
+    """A chart with axes from 0, in a rectangle of the picture."""
+
+    def __init__(self, x: float, y: float, width: float, height: float, xs: list[float], ys: list[float]) -> None:
+        self.x, self.y, self.width, self.height = x, y, width, height
+        self.right, self.top = xs[-1] or 1, ys[-1] or 1
+        self.parts = []
+        for value in ys:
+            at = self.at(0, value)[1]
+            self.parts.append(f'<line class="grid" x1="{x}" x2="{x + width}" y1="{at:.1f}" y2="{at:.1f}"/>')
+            self.parts.append(f'<text class="soft" x="{x - 8}" y="{at + 4:.1f}" text-anchor="end">{value:,.0f}</text>')
+        for value in xs:
+            at = self.at(value, 0)[0]
+            self.parts.append(f'<text class="soft" x="{at:.1f}" y="{y + height + 16}" text-anchor="middle">{value:g}</text>')
+
+    def at(self, x: float, y: float) -> tuple[float, float]:
+        return self.x + x / self.right * self.width, self.y + self.height - y / self.top * self.height
+
+    def curve(self, points: list[tuple[float, float]], colour: str) -> None:
+        path = " ".join(f"{a:.1f},{b:.1f}" for a, b in (self.at(*point) for point in points))
+        self.parts.append(f'<polyline class="line" stroke="var(--{colour})" points="{path}"/>')
+
+
+def picture(rows: list[Round], capacity: int) -> str:
+    """Lines over time by producer, and how full the ring was: one pair of charts a round."""
+    rows = [row for row in rows if row.taken]
+    each, width = 300, 860
+    parts = []
+    for n, row in enumerate(rows):
+        assert row.taken is not None
+        y, points = 50 + n * each, row.taken.points
+        xs = ticks(max(points[-1][0], 1e-3))
+        most = max(max(point[1]) for point in points)
+        left = Panel(90, y + 34, 400, 190, xs, ticks(most))
+        right = Panel(580, y + 34, 260, 190, xs, ticks(capacity))
+        title = html.escape(f"{row.strategy}: {' + '.join(row.producers)} → Python")
+        parts.append(f'<text class="title" x="24" y="{y}">{title}</text>')
+        parts.append(f'<text class="soft" x="90" y="{y + 22}">lines taken, by producer</text>')
+        parts.append(f'<text class="soft" x="580" y="{y + 22}">elements in the ring</text>')
+        ends = []
+        for i, name in enumerate(row.producers):
+            left.curve([(point[0], point[1][i]) for point in points], f"c{i}")
+            ends.append(f'<tspan fill="var(--c{i})">■</tspan> {name}  ')
+        parts.append(f'<text x="480" y="{y}" text-anchor="end">{"".join(ends)}</text>')
+        right.curve([(point[0], point[2]) for point in points], "depth")
+        if row.killed_at is not None:
+            at = left.at(row.killed_at - row.taken.first, 0)[0]
+            left.parts.append(f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{left.y}" y2="{left.y + 190}" stroke="var(--kill)" stroke-dasharray="4 3"/>')
+            left.parts.append(f'<text class="soft" x="{at + 5:.1f}" y="{left.y + 12}" fill="var(--kill)">killed</text>')
+        for panel in (left, right):
+            parts += panel.parts
+            parts.append(f'<text class="soft" x="{panel.x + panel.width}" y="{y + 34 + 190 + 32}" text-anchor="end">seconds</text>')
+    height = 40 + len(rows) * each
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">'
+        f"<title>turtle-buffers demo: lines over time and ring depth</title><style>{STYLE}</style>"
+        f'<rect width="100%" height="100%" fill="var(--paper)"/>{"".join(parts)}</svg>\n'
+    )
+
+
+# ----------------------------------------------------------------------------------------- main
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="demo", description="The main job on real input. Writes TARGET/demo/demo.svg.")
+    parser.add_argument("--lines", type=int, metavar="N", help="take only the first N lines of input")
+    parser.add_argument("--strategy", metavar="A,B", help="only these engines")
+    parser.add_argument("--capacity", type=int, default=1024, metavar="N", help="elements of the ring (1024)")
+    # For testing the kill step on engines that do not promise to survive it.
+    parser.add_argument("--kill-anyway", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.lines is not None and options.lines < 1:
+        parser.error("--lines must be at least 1")
+    if options.capacity < 1:
+        parser.error("--capacity must be at least 1")
+    return options
+
+
+def prefix() -> pathlib.Path:
+    path = os.environ.get("TURTLE_PREFIX")
+    if not path or not (pathlib.Path(path) / "bin/turtle").exists():
+        raise SystemExit("demo: TURTLE_PREFIX names no installed copy; run `make demo`, which prepares one")
+    return pathlib.Path(path)
+
+
+def main() -> int:
+    options = arguments()
+    installed = prefix()
+    folder = pathlib.Path(os.environ.get("TURTLE_TARGET", ROOT / "target")) / "demo"
+    folder.mkdir(parents=True, exist_ok=True)
+    # Rings are unlinked on the way out, also when this process is told to stop.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+    given = collect(folder, options.lines)
+    print(
+        f"Input: {len(given.lines):,} lines of {given.files:,} files in {sysconfig.get_path('stdlib')}; "
+        f"a sequential pass found {given.words.total():,} words in {given.seconds:.1f} s"
+    )
+    print("Compiling the C++ producer against the installed library", flush=True)
+    languages = {
+        "C++": Language("C++", build_cpp(installed, folder)),
+        "Rust": Language("Rust", installed / "bin/turtle"),
+    }
+    doctor = json.loads(subprocess.run([installed / "bin/turtle", "doctor", "--json"], check=True, capture_output=True).stdout)
+    wanted = options.strategy.split(",") if options.strategy else None
+    unknown = set(wanted or []) - {entry["name"] for entry in doctor["strategies"] if not entry["planned"]}
+    if unknown:
+        raise SystemExit(f"demo: there is no strategy called {', '.join(sorted(unknown))}")
+
+    rows = []
+    with open(folder / "producers.log", "wb") as log:
+        for row, chosen in rounds(doctor, wanted, languages):
+            print(f"{row.strategy}: {' and '.join(row.producers)} push, Python pops", flush=True)
+            try:
+                Driver(row, chosen, given, options, row.promised or options.kill_anyway).run(log)
+            except (Wrong, turtle_buffers.TurtleError, OSError) as error:
+                row.error = str(error)
+                print(f"        WRONG: {error}", flush=True)
+            rows.append(row)
+    if not rows:
+        print("demo: FAILED: no engine can use shared memory here")
+        return 1
+    print_table(rows)
+    svg = folder / "demo.svg"
+    svg.write_text(picture(rows, options.capacity))
+    print(f"  Picture: {svg}\n")
+    wrong = [row for row in rows if row.error]
+    if wrong:
+        print(f"demo: FAILED: {len(wrong)} of {len(rows)} rounds were wrong: {wrong[0].strategy}: {wrong[0].error}")
+        return 1
+    print(
+        f"demo: {len(rows)} rounds of {len(given.lines):,} lines: nothing lost, nothing twice, "
+        "every word counted as in the sequential pass"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,228 @@
+//! The clients: at least one for each hazard of a ring.
+
+use turtle_buffers::strategy::{Engine, RawRing, Traits, Typed};
+
+use super::program::Op::{Pop, PopRun, Push, PushRun, Seal};
+use super::program::Program;
+use super::spec::promise;
+use super::{Outcomes, by_hand, outcomes};
+
+/// The clients whose outcomes `spec.rs` can compute.
+pub const PROGRAMS: &[Program<'static>] = &[
+    Program {
+        name: "reuse_1",
+        hazard: "the one slot is written again while it is read",
+        capacity: 1,
+        setup: &[],
+        threads: &[&[Push(1), Push(2)], &[Pop, Pop]],
+        bound: 3,
+    },
+    Program {
+        name: "reuse_2",
+        hazard: "slots are reused in the second lap",
+        capacity: 2,
+        setup: &[],
+        threads: &[&[Push(1), Push(2), Push(3)], &[Pop, Pop]],
+        bound: 3,
+    },
+    Program {
+        name: "reuse_3",
+        hazard: "a capacity that is no power of two wraps",
+        capacity: 3,
+        setup: &[Push(1), Push(2), Pop, Push(3)],
+        threads: &[&[Push(4), Push(5)], &[Pop, Pop]],
+        bound: 3,
+    },
+    Program {
+        name: "empty",
+        hazard: "an answer Empty that is not true",
+        capacity: 2,
+        setup: &[],
+        threads: &[&[Push(1)], &[Pop, Pop]],
+        bound: 3,
+    },
+    Program {
+        name: "full",
+        hazard: "an answer Full that is not true",
+        capacity: 1,
+        setup: &[Push(1)],
+        threads: &[&[Push(2), Push(3)], &[Pop]],
+        bound: 3,
+    },
+    Program {
+        name: "producers_2",
+        hazard: "two producers take one slot; a stopped one hides another's element",
+        capacity: 2,
+        setup: &[],
+        threads: &[&[Push(1)], &[Push(2)], &[Pop, Pop]],
+        bound: 2,
+    },
+    Program {
+        name: "producers_full",
+        hazard: "two producers race for the last slot",
+        capacity: 1,
+        setup: &[Push(1)],
+        threads: &[&[Push(2)], &[Push(3)], &[Pop]],
+        bound: 2,
+    },
+    Program {
+        name: "consumers_2",
+        hazard: "two consumers take one element",
+        capacity: 2,
+        setup: &[Push(1), Push(2)],
+        threads: &[&[Pop], &[Pop], &[Push(3)]],
+        bound: 2,
+    },
+    Program {
+        name: "both_sides",
+        hazard: "each thread pushes and pops: nobody may find it empty after its own push unless another popped",
+        capacity: 1,
+        setup: &[],
+        threads: &[&[Push(1), Pop], &[Push(2), Pop]],
+        bound: 3,
+    },
+    Program {
+        name: "seal_consumers",
+        hazard: "a consumer waits for one that is halfway, though nothing is to come",
+        capacity: 1,
+        setup: &[Push(1)],
+        threads: &[&[Pop], &[Pop], &[Seal]],
+        bound: 2,
+    },
+    Program {
+        name: "seal_push",
+        hazard: "a push succeeds after a consumer was told Closed",
+        capacity: 2,
+        setup: &[],
+        threads: &[&[Push(1)], &[Seal], &[Pop, Pop]],
+        bound: 2,
+    },
+    Program {
+        name: "seal_refused",
+        hazard: "a refused push hides what was pushed before it",
+        capacity: 2,
+        setup: &[],
+        threads: &[&[Push(1), Seal, Push(2)], &[Pop, Pop]],
+        bound: 3,
+    },
+    Program {
+        name: "seal_full",
+        hazard: "a full ring is closed under a push",
+        capacity: 1,
+        setup: &[Push(1)],
+        threads: &[&[Push(2)], &[Seal], &[Pop, Pop]],
+        bound: 2,
+    },
+    Program {
+        name: "seal_pop",
+        hazard: "closing loses what is inside",
+        capacity: 2,
+        setup: &[Push(1)],
+        threads: &[&[Seal], &[Pop, Pop]],
+        bound: 3,
+    },
+    Program {
+        name: "seal_twice",
+        hazard: "closing twice loses an element or a mark",
+        capacity: 2,
+        setup: &[Push(1)],
+        threads: &[&[Seal], &[Seal], &[Push(2)]],
+        bound: 2,
+    },
+    Program {
+        name: "runs",
+        hazard: "a run is seen in part, or out of order",
+        capacity: 2,
+        setup: &[],
+        threads: &[&[PushRun(&[1, 2])], &[PopRun(2), PopRun(2)]],
+        bound: 3,
+    },
+    Program {
+        name: "runs_wrap",
+        hazard: "a run crosses the end of the slots and reuses one",
+        capacity: 3,
+        setup: &[Push(1), Push(2)],
+        threads: &[&[PushRun(&[3, 4, 5])], &[PopRun(2), Pop]],
+        bound: 3,
+    },
+    Program {
+        name: "runs_2",
+        hazard: "two runs mix",
+        capacity: 3,
+        setup: &[],
+        threads: &[&[PushRun(&[1, 2])], &[PushRun(&[3, 4])]],
+        bound: 3,
+    },
+    Program {
+        name: "runs_single",
+        hazard: "a run and a single push or pop at once",
+        capacity: 2,
+        setup: &[Push(1)],
+        threads: &[&[PushRun(&[2, 3])], &[Pop], &[Pop]],
+        bound: 2,
+    },
+    Program {
+        name: "gather",
+        hazard: "a side that waits a moment for a run misses what came",
+        capacity: 8,
+        setup: &[PushRun(&[1, 2, 3, 4, 5, 6, 7, 8])],
+        threads: &[&[Push(9)], &[Pop, PopRun(2)]],
+        bound: 3,
+    },
+];
+
+/// A client together with what it may do.
+pub struct Client {
+    /// Its name in the tables.
+    pub name: &'static str,
+    /// What could go wrong here.
+    pub hazard: &'static str,
+    /// Loom's limit on preemptions.
+    pub bound: usize,
+    /// Every outcome that is right. All of them are seen, but for `rare`.
+    pub allowed: Outcomes,
+    /// Allowed, and not seen within the bound or never done by this engine.
+    pub rare: Outcomes,
+    /// Whether it goes through the safe face and its waiting calls.
+    pub waits: bool,
+    /// Runs it once.
+    pub body: Box<dyn Fn() -> String + Send + Sync>,
+}
+
+/// What the engine promises, by its own table.
+pub fn traits<E: Engine>() -> Traits {
+    <E::Raw<Typed<u64>> as RawRing<Typed<u64>>>::TRAITS
+}
+
+/// Every client that fits the engine's arity.
+pub fn clients<E: Engine>() -> Vec<Client> {
+    let traits = traits::<E>();
+    let promise = promise(traits.name);
+    let mut all: Vec<_> = PROGRAMS
+        .iter()
+        .filter(|program| program.fits(traits.producers, traits.consumers))
+        .map(|program| Client {
+            name: program.name,
+            hazard: program.hazard,
+            bound: program.bound,
+            allowed: program.allowed(promise),
+            rare: rare(traits.name, program.name),
+            waits: false,
+            body: Box::new(|| program.run::<E>()),
+        })
+        .collect();
+    all.extend(by_hand::clients::<E>());
+    all
+}
+
+/// Allowed outcomes that an engine never has.
+fn rare(engine: &str, program: &str) -> Outcomes {
+    outcomes(match (engine, program) {
+        // One store publishes a whole run.
+        ("spsc", "runs") => &["+2 | [1],[2] | left -", "+2 | empty,[1] | left 2"][..],
+        ("spsc", "runs_wrap") => {
+            &["+2 | [1, 2],3 | left 4", "+2 | [1, 2],empty | left 3,4"][..]
+        }
+        _ => &[],
+    }.iter().copied())
+}

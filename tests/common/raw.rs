@@ -1,0 +1,292 @@
+//! A ring at the lowest level: an engine over memory of its own, without the
+//! safe face and its waiters, so that a model has no accesses but the engine's.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use turtle_buffers::strategy::{
+    Engine, Geometry, Lease, PopRefusal, PushRefusal, RawRing, Typed,
+};
+
+use super::Answer;
+
+/// The algorithm of an engine over words.
+pub type Algorithm<E> = <E as Engine>::Raw<Typed<u64>>;
+
+struct Region<R: RawRing<Typed<u64>>> {
+    base: NonNull<u8>,
+    layout: Layout,
+    raw: R,
+}
+
+// SAFETY: the memory is reached through the ring's words and leases only.
+unsafe impl<R: RawRing<Typed<u64>>> Send for Region<R> {}
+// SAFETY: as above.
+unsafe impl<R: RawRing<Typed<u64>>> Sync for Region<R> {}
+
+impl<R: RawRing<Typed<u64>>> Drop for Region<R> {
+    fn drop(&mut self) {
+        // SAFETY: the last owner; built by `init`, allocated with this layout.
+        unsafe {
+            self.raw.finish();
+            dealloc(self.base.as_ptr(), self.layout);
+        }
+    }
+}
+
+/// A ring of `u64`. Clones are the same ring; drop the last one in the thread
+/// that has joined all others.
+pub struct RawQueue<E: Engine>(Arc<Region<Algorithm<E>>>);
+
+impl<E: Engine> Clone for RawQueue<E> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<E: Engine> RawQueue<E> {
+    /// An empty ring.
+    pub fn new(capacity: usize) -> Self {
+        let geometry = Geometry { capacity, shape: Typed::new(), shared: false };
+        let layout = Algorithm::<E>::footprint(&geometry).expect("a small ring");
+        // SAFETY: the layout is not empty; zeroed, fresh, and of the footprint.
+        let (base, raw) = unsafe {
+            let base = NonNull::new(alloc_zeroed(layout)).expect("memory");
+            Algorithm::<E>::init(base, &geometry);
+            (base, Algorithm::<E>::attach(base, &geometry))
+        };
+        Self(Arc::new(Region { base, layout, raw }))
+    }
+
+    fn raw(&self) -> &Algorithm<E> {
+        &self.0.raw
+    }
+
+    /// A producer. The client keeps to the engine's arity.
+    pub fn pusher(&self) -> Pusher<E> {
+        Pusher { side: self.raw().new_producer(), queue: self.clone(), claim: None }
+    }
+
+    /// A consumer. The client keeps to the engine's arity.
+    pub fn popper(&self) -> Popper<E> {
+        Popper { side: self.raw().new_consumer(), queue: self.clone() }
+    }
+
+    /// Marks it closed; whether that is complete.
+    pub fn seal(&self) -> bool {
+        self.raw().seal()
+    }
+
+    /// Elements pushed and popped.
+    pub fn positions(&self) -> (u64, u64) {
+        self.raw().positions()
+    }
+
+    /// What is inside. Nobody else may be active.
+    pub fn left(&self) -> Vec<u64> {
+        let mut left = Vec::new();
+        // SAFETY: the client's promise; each payload is a written word.
+        unsafe { self.raw().for_each_left(|payload| left.push(payload.cast::<u64>().read())) };
+        left
+    }
+}
+
+/// One producer.
+pub struct Pusher<E: Engine> {
+    queue: RawQueue<E>,
+    side: <Algorithm<E> as RawRing<Typed<u64>>>::Producer,
+    claim: Option<Lease>,
+}
+
+// SAFETY: a claim that is out belongs to this producer, wherever it goes.
+unsafe impl<E: Engine> Send for Pusher<E> {}
+
+/// One consumer.
+pub struct Popper<E: Engine> {
+    queue: RawQueue<E>,
+    side: <Algorithm<E> as RawRing<Typed<u64>>>::Consumer,
+}
+
+// SAFETY: as for `Pusher`.
+unsafe impl<E: Engine> Send for Popper<E> {}
+
+impl From<PushRefusal> for Answer {
+    fn from(why: PushRefusal) -> Self {
+        match why {
+            PushRefusal::Full => Answer::Full,
+            PushRefusal::Busy => Answer::Busy,
+            PushRefusal::Closed => Answer::Closed,
+        }
+    }
+}
+
+impl From<PopRefusal> for Answer {
+    fn from(why: PopRefusal) -> Self {
+        match why {
+            PopRefusal::Empty => Answer::Empty,
+            PopRefusal::Busy => Answer::Busy,
+            PopRefusal::Closed => Answer::Closed,
+        }
+    }
+}
+
+impl<E: Engine> Pusher<E> {
+    /// One push.
+    pub fn push(&mut self, value: u64) -> Answer {
+        match self.claim() {
+            Answer::Ok => match self.commit(value) {
+                Answer::Ok => Answer::Ok,
+                refused => {
+                    self.abandon();
+                    refused
+                }
+            },
+            refused => refused,
+        }
+    }
+
+    /// Its first half.
+    pub fn claim(&mut self) -> Answer {
+        assert!(self.claim.is_none());
+        // SAFETY: this ring's side, used by its owner only.
+        match unsafe { self.queue.raw().try_claim(&mut self.side) } {
+            Ok(lease) => {
+                self.claim = Some(lease);
+                Answer::Ok
+            }
+            Err(why) => why.into(),
+        }
+    }
+
+    /// Its second half; a refusal keeps the claim.
+    pub fn commit(&mut self, value: u64) -> Answer {
+        let lease = self.claim.take().expect("claimed before");
+        // SAFETY: the claim of this side; its payload is a word.
+        let committed = unsafe {
+            lease.write(|payload| payload.cast::<u64>().write(value));
+            self.queue.raw().try_commit(&mut self.side, lease)
+        };
+        match committed {
+            Ok(()) => Answer::Ok,
+            Err((lease, why)) => {
+                self.claim = Some(lease);
+                why.into()
+            }
+        }
+    }
+
+    /// Writes to the claimed slot, and leaves it claimed.
+    pub fn scribble(&mut self) {
+        let lease = self.claim.as_ref().expect("claimed before");
+        // SAFETY: a claim that is out; its payload is a word.
+        unsafe { lease.write(|payload| payload.cast::<u64>().write(u64::MAX)) };
+    }
+
+    /// Forgets the claim but for its address, and asks for it by that.
+    pub fn claim_by_address(&mut self) {
+        let address = self.claim.take().expect("claimed before").payload();
+        self.queue.raw().note_claim(&mut self.side);
+        // SAFETY: this ring's side, used by its owner only.
+        let claim = unsafe { self.queue.raw().claim_at(&mut self.side, address) };
+        self.claim = Some(claim.expect("the claim is out"));
+    }
+
+    /// Gives the claim back.
+    pub fn abandon(&mut self) {
+        let lease = self.claim.take().expect("claimed before");
+        // SAFETY: the claim of this side.
+        unsafe { self.queue.raw().abandon(&mut self.side, lease) };
+    }
+
+    /// Pushes a run: as many of `values` as there is room for.
+    pub fn push_run(&mut self, values: &[u64]) -> Answer {
+        let mut next = values.iter();
+        // SAFETY: as above; a whole word is written for `true`.
+        let pushed = unsafe {
+            self.queue.raw().push_run(&mut self.side, values.len(), |payload| {
+                next.next().map(|value| payload.cast::<u64>().write(*value)).is_some()
+            })
+        };
+        match pushed {
+            Ok(n) => Answer::Pushed(n),
+            Err(why) => why.into(),
+        }
+    }
+}
+
+impl<E: Engine> Popper<E> {
+    /// One pop.
+    pub fn pop(&mut self) -> Answer {
+        // SAFETY: this ring's side, used by its owner only; the word is copied
+        // out before its slot is released.
+        unsafe {
+            match self.queue.raw().try_take(&mut self.side) {
+                Ok(taken) => {
+                    let value = taken.read(|payload| payload.cast::<u64>().read());
+                    self.queue.raw().release(&mut self.side, taken);
+                    Answer::Got(value)
+                }
+                Err(why) => why.into(),
+            }
+        }
+    }
+
+    /// One pop that forgets what it took but for its address.
+    pub fn pop_by_address(&mut self) -> Answer {
+        // SAFETY: as above.
+        unsafe {
+            match self.queue.raw().try_take(&mut self.side) {
+                Ok(taken) => {
+                    let address = taken.payload();
+                    self.queue.raw().note_take(&mut self.side);
+                    let taken = self.queue.raw().taken_at(&mut self.side, address);
+                    let taken = taken.expect("the take is out");
+                    let value = taken.read(|payload| payload.cast::<u64>().read());
+                    self.queue.raw().release(&mut self.side, taken);
+                    Answer::Got(value)
+                }
+                Err(why) => why.into(),
+            }
+        }
+    }
+
+    /// Pops the oldest element if `accept` likes it.
+    pub fn pop_if(&mut self, accept: impl Fn(u64) -> bool) -> Result<Option<u64>, PopRefusal> {
+        // SAFETY: as above. The models run one thread at a time, so the early
+        // look at the word meets no store.
+        let taken = unsafe {
+            self.queue.raw().try_take_if(&mut self.side, |payload| {
+                accept(payload.cast::<u64>().read_volatile())
+            })?
+        };
+        Ok(taken.map(|taken| {
+            // SAFETY: taken, copied out, released.
+            unsafe {
+                let value = taken.read(|payload| payload.cast::<u64>().read());
+                self.queue.raw().release(&mut self.side, taken);
+                value
+            }
+        }))
+    }
+
+    /// Pops up to `n` at once, at most four.
+    pub fn pop_run(&mut self, n: usize) -> Answer {
+        let mut values = [0; 4];
+        let mut next = 0;
+        // SAFETY: as above; `read` does not panic for n up to 4.
+        let popped = unsafe {
+            self.queue.raw().pop_run(&mut self.side, n.min(4), |payload| {
+                values[next] = payload.cast::<u64>().read();
+                next += 1;
+            })
+        };
+        match popped {
+            Ok(n) => {
+                assert_eq!(n, next, "as many as were read");
+                Answer::Run(values, n)
+            }
+            Err(why) => why.into(),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! What only one engine promises, as its module says under "Limits"; and the tools for choosing.
+
+use turtle_buffers::strategy::{Any, Arity, Spsc, Turn};
+use turtle_buffers::{BuildError, Ring, RingBuffer, Strategy, TryPopError, TryPushError};
+
+use crate::one_of_each;
+
+#[test]
+fn turn_a_leaked_claim_keeps_its_slot() {
+    let (ring, mut tx, mut rx) = one_of_each::<String, Turn>(3);
+    tx.push("before".into()).unwrap();
+    std::mem::forget(tx.try_claim().unwrap());
+    tx.push("behind".into()).unwrap();
+    assert_eq!(rx.pop().unwrap(), "before");
+    assert_eq!(rx.try_pop(), Err(TryPopError::Busy));
+    ring.close();
+    assert_eq!(rx.try_pop(), Err(TryPopError::Busy), "documented: the price of this engine");
+    // What lies behind is dropped with the ring all the same (checked under Miri).
+}
+
+#[test]
+fn turn_a_leaked_peek_keeps_its_slot() {
+    let (_ring, mut tx, mut rx) = one_of_each::<String, Turn>(2);
+    tx.push("leaked".into()).unwrap();
+    tx.push("next".into()).unwrap();
+    std::mem::forget(rx.try_peek().unwrap());
+    assert_eq!(rx.pop().unwrap(), "next");
+    assert_eq!(rx.try_pop(), Err(TryPopError::Empty));
+    // Slot 0 never comes back: the lap ends there.
+    assert_eq!(tx.try_push("again".into()), Err(TryPushError::Busy("again".into())));
+}
+
+#[test]
+fn spsc_a_leaked_guard_is_lent_again() {
+    let (ring, mut tx, mut rx) = one_of_each::<String, Spsc>(1);
+    std::mem::forget(tx.try_claim().unwrap());
+    tx.push("first".into()).unwrap();
+    let mut peek = rx.try_peek().unwrap();
+    peek.push('!');
+    std::mem::forget(peek);
+    assert_eq!(ring.len(), 1);
+    assert_eq!(rx.pop().unwrap(), "first!");
+    assert_eq!(rx.try_pop(), Err(TryPopError::Empty));
+}
+
+#[test]
+fn several_claims_are_out_at_once_where_several_producers_are() {
+    for &strategy in Strategy::ALL {
+        let traits = strategy.traits();
+        if traits.producers == Arity::One || traits.consumers == Arity::One {
+            continue;
+        }
+        let ring = RingBuffer::<u32>::builder().strategy(strategy).capacity(4).build().unwrap();
+        let (mut a, mut b) = (ring.producer().unwrap(), ring.producer().unwrap());
+        let mut rx = ring.consumer().unwrap();
+        let mut other = ring.consumer().unwrap();
+        let first = a.try_claim().unwrap();
+        b.push(2).unwrap();
+        // Whatever the engine decides by, the two come out once each.
+        first.commit(1).unwrap();
+        let mut got = [rx.pop().unwrap(), other.pop().unwrap()];
+        got.sort_unstable();
+        assert_eq!(got, [1, 2], "{strategy}");
+        // An abandoned claim between two elements holds nobody up.
+        let claim = a.try_claim().unwrap();
+        b.push(3).unwrap();
+        drop(claim);
+        assert_eq!(rx.pop(), Ok(3), "{strategy}");
+        let peek = {
+            b.push(4).unwrap();
+            rx.try_peek().unwrap()
+        };
+        b.push(5).unwrap();
+        assert_eq!(other.pop(), Ok(5), "{strategy}");
+        assert_eq!(peek.take(), 4);
+    }
+}
+
+#[test]
+fn a_strategy_has_one_name_and_one_number() {
+    for (at, &strategy) in Strategy::ALL.iter().enumerate() {
+        assert_eq!(Strategy::from_number(strategy as u32), Some(strategy));
+        assert!(at == 0 || strategy as u32 > Strategy::ALL[at - 1] as u32, "in order of the numbers");
+        assert_eq!(strategy.to_string(), strategy.name());
+        assert_eq!(strategy.name().parse::<Strategy>().unwrap(), strategy);
+        let ring = RingBuffer::<u8>::builder().strategy(strategy).capacity(3).build().unwrap();
+        assert_eq!(ring.traits().name, strategy.name());
+    }
+    assert_eq!(Strategy::from_number(u32::MAX), None);
+    assert!(Strategy::ALL.contains(&Strategy::default()));
+}
+
+#[test]
+fn an_unknown_strategy_is_answered_with_those_there_are() {
+    for wrong in ["", "Turn", "turn ", "vyukov"] {
+        let why = wrong.parse::<Strategy>().unwrap_err();
+        assert!(matches!(why, BuildError::Invalid(_)));
+        let text = why.to_string();
+        assert!(text.contains(&format!("{wrong:?}")), "names what was asked: {text}");
+        assert!(Strategy::ALL.iter().all(|s| text.contains(s.name())), "and what there is: {text}");
+    }
+}
+
+#[test]
+fn the_builder_builds_what_was_said() {
+    let ring = RingBuffer::<u64>::builder().build().unwrap();
+    assert_eq!(ring.capacity(), 1024);
+    assert_eq!(ring.traits().name, Strategy::default().name());
+    let why = RingBuffer::<u64>::builder().capacity(0).build().unwrap_err();
+    assert!(why.to_string().contains("at least 1"), "{why}");
+    let why = RingBuffer::<u64>::builder().capacity(usize::MAX).build().unwrap_err();
+    assert!(matches!(why, BuildError::Invalid(_)), "{why:?}");
+    assert_eq!(Ring::<u8, Any>::new(3).unwrap().capacity(), 3);
+}
+
+#[test]
+fn an_error_says_its_reason_without_printing_the_value() {
+    struct Unprintable;
+    let ring = Ring::<Unprintable, Turn>::new(1).unwrap();
+    let mut tx = ring.producer().unwrap();
+    assert!(tx.try_push(Unprintable).is_ok());
+    let full = tx.try_push(Unprintable).map_err(|e| (format!("{e:?}"), e.to_string())).unwrap_err();
+    assert_eq!(full, ("TryPushError(the ring is full)".into(), "the ring is full".into()));
+    ring.close();
+    let closed = tx.push(Unprintable).unwrap_err();
+    assert_eq!(closed.to_string(), "the ring is closed");
+    fn is_error<E: std::error::Error>(_: &E) {}
+    is_error(&closed);
+}

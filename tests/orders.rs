@@ -1,0 +1,226 @@
+//! Which orderings are needed: each step that asks for one is weakened to
+//! relaxed in turn, under loom, and some client must notice. The result is
+//! `profiles/<module>.toml`; the test fails when reality and the file differ.
+//!
+//! `RUSTFLAGS="--cfg turtle_loom --cfg turtle_mutate" cargo test --release --test orders`
+//!
+//! `TURTLE_BLESS=1` writes the files anew. This is bounded model checking: an
+//! ordering is shown to be needed *by these clients*, and the whole set to be
+//! enough *for these clients*, up to the bounds in the file.
+#![cfg(all(turtle_loom, turtle_mutate))]
+
+mod common;
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use common::cases::{self, Case, Change, Found, Job, Verdict, engine_clients};
+use common::sources::{MODULES, Module, Row};
+
+/// Module, step, and why no client misses its ordering.
+const NOT_MISSED: &[(&str, &str, &str)] = &[
+];
+
+/// The engine that a module's steps are weakened in, and its clients.
+fn engine(module: &str) -> &'static str {
+    match module {
+        "spsc" => "spsc",
+        _ => "turn",
+    }
+}
+
+fn client_names(module: &str) -> Vec<&'static str> {
+    let waits = module == "wait";
+    engine_clients(engine(module)).iter().filter(|c| c.waits == waits).map(|c| c.name).collect()
+}
+
+fn path(module: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles").join(format!("{module}.toml"))
+}
+
+/// The client that noticed last time: it is tried first.
+fn remembered(module: &str, step: &str) -> Option<String> {
+    let text = std::fs::read_to_string(path(module)).ok()?;
+    let from = text.find(&format!("name = \"{step}\""))?;
+    let entry = text[from..].split("\n\n").next()?;
+    let by = entry.lines().find_map(|line| line.strip_prefix("by = "))?;
+    Some(by.trim_matches('"').to_string())
+}
+
+fn jobs(module: Module) -> Vec<Job> {
+    let ordered = |row: &&Row| row.order != "relaxed" && row.order != "–";
+    let rows = module.table();
+    let steps = rows.iter().filter(ordered).map(|row| {
+        *module.steps.iter().find(|step| step.name() == row.step).expect("a step of the module")
+    });
+    steps
+        .map(|step| {
+            let mut clients = client_names(module.name);
+            if let Some(first) = remembered(module.name, step.name()) {
+                clients.sort_by_key(|name| *name != first);
+            }
+            Job { engine: engine(module.name), change: Change::Weaken(step), clients }
+        })
+        .collect()
+}
+
+fn lock_version(package: &str) -> String {
+    let lock = include_str!("../Cargo.lock");
+    let from = lock.find(&format!("name = \"{package}\"\n")).expect("in the lock file");
+    let line = lock[from..].lines().nth(1).expect("a version");
+    line.trim_start_matches("version = ").trim_matches('"').to_string()
+}
+
+/// What must not change unnoticed. Counts of executions are written down for
+/// the reader; they move with every change of the code and are not compared.
+fn same(written: &str, now: &str) -> bool {
+    let essence = |text: &str| -> Vec<String> {
+        text.lines()
+            .filter(|line| !line.starts_with("rustc = "))
+            .map(|line| line.split(", executions = ").next().unwrap_or(line).to_string())
+            .filter(|line| !line.starts_with("executions = ") && !line.starts_with("how = "))
+            .collect()
+    };
+    essence(written) == essence(now)
+}
+
+fn profile(module: Module, clean: &[(&str, u64)], found: &[Found], wrong: &mut Vec<String>) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "# Orderings of `{}`. Written by tests/orders.rs (TURTLE_BLESS=1); do not edit.", module.name);
+    text.push_str("#\n# Each step with an ordering was weakened to relaxed; `by` is a client that then fails.\n");
+    text.push_str("# Model: loom with a shadow read-modify-write before each access. Bounded: see `clients`.\n\n");
+    let _ = writeln!(text, "module = \"{}\"", module.name);
+    let _ = writeln!(text, "engine = \"{}\"", engine(module.name));
+    let _ = writeln!(text, "loom = \"{}\"", lock_version("loom"));
+    let _ = writeln!(text, "rustc = \"{}\"", rustc());
+    text.push_str("\n# Every client passes with the orderings as written. bound: preemptions.\n[clients]\n");
+    let clients = engine_clients(engine(module.name));
+    for (name, executions) in clean {
+        let bound = clients.iter().find(|c| c.name == *name).expect("a client").bound;
+        let _ = writeln!(text, "{name} = {{ bound = {bound}, executions = {executions} }}");
+    }
+    for row in module.table() {
+        let _ = write!(text, "\n[[step]]\nname = \"{}\"\naccess = \"{}\"\n", row.step, row.access);
+        let _ = writeln!(text, "order = \"{}\"", row.order);
+        let weakened = found.iter().find(
+            |f| matches!(f.job.change, Change::Weaken(step) if step.name() == row.step),
+        );
+        let reason = NOT_MISSED.iter().find(|(m, s, _)| (*m, *s) == (module.name, row.step.as_str()));
+        match (weakened, reason) {
+            (None, _) => text.push_str("weakened = \"has no ordering\"\n"),
+            (Some(Found { caught: Some((client, how)), executions, .. }), reason) => {
+                let _ = writeln!(text, "weakened = \"caught\"\nby = \"{client}\"\nhow = \"{how}\"");
+                let _ = writeln!(text, "executions = {executions}");
+                if reason.is_some() {
+                    wrong.push(format!("{} {}: missed by {client}, and listed as not missed", module.name, row.step));
+                }
+            }
+            (Some(found), Some((_, _, why))) => {
+                let _ = writeln!(text, "weakened = \"not missed\"\nwhy = \"{why}\"");
+                let _ = writeln!(text, "executions = {}", found.executions);
+            }
+            (Some(found), None) => wrong.push(format!(
+                "{} {}: nobody misses {} in {} executions, and no reason is listed",
+                module.name, row.step, row.order, found.executions
+            )),
+        }
+    }
+    text
+}
+
+fn rustc() -> String {
+    let rustc = std::process::Command::new("rustc").arg("--version").output();
+    let text = rustc.map(|out| String::from_utf8_lossy(&out.stdout).to_string()).unwrap_or_default();
+    text.split(' ').nth(1).unwrap_or("unknown").to_string()
+}
+
+/// The doc tables and the code name the same steps with the same orderings.
+#[test]
+fn tables_say_what_the_code_asks_for() {
+    for module in MODULES {
+        let rows = module.table();
+        let named: Vec<_> = rows.iter().map(|row| row.step.as_str()).collect();
+        let declared: Vec<_> = module.steps.iter().map(|step| step.name()).collect();
+        assert_eq!(named, declared, "{}: the table's steps and the code's", module.name);
+        for row in &rows {
+            let written = module.written(&row.step);
+            let table: Vec<_> = if row.order == "–" { vec![] } else { vec![row.order.as_str()] };
+            assert_eq!(written, table, "{} {}: code and table", module.name, row.step);
+        }
+    }
+}
+
+#[test]
+fn each_ordering_is_needed_or_has_a_reason() {
+    let mut wrong = Vec::new();
+    // As written, everything passes; the same runs count the executions.
+    let mut clean = Vec::new();
+    for module in MODULES {
+        for client in client_names(module.name) {
+            clean.push((module.name, client));
+        }
+    }
+    let as_written: Vec<_> = clean
+        .iter()
+        .map(|(module, client)| Job { engine: engine(module), change: Change::Nothing, clients: vec![client] })
+        .collect();
+    let passed = cases::sweep(as_written);
+    for ((module, client), found) in clean.iter().zip(&passed) {
+        if let Some((_, how)) = &found.caught {
+            wrong.push(format!("{module} {client}: fails as written: {how}"));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+
+    let mut all = Vec::new();
+    for module in MODULES {
+        all.extend(jobs(*module).into_iter().map(|job| (module.name, job)));
+    }
+    let found = cases::sweep(all.iter().map(|(_, job)| job.clone()).collect());
+    for module in MODULES {
+        let mine: Vec<_> =
+            all.iter().zip(&found).filter(|((m, _), _)| *m == module.name).map(|(_, f)| f.clone()).collect();
+        let counts: Vec<_> = clean
+            .iter()
+            .zip(&passed)
+            .filter(|((m, _), _)| *m == module.name)
+            .map(|((_, client), f)| (*client, f.executions))
+            .collect();
+        let now = profile(*module, &counts, &mine, &mut wrong);
+        for found in &mine {
+            let Change::Weaken(step) = found.job.change else { continue };
+            match &found.caught {
+                Some((client, how)) => println!("{:<5} {:<16} caught by {client}: {how} ({} executions)", module.name, step.name(), found.executions),
+                None => println!("{:<5} {:<16} not missed ({} executions)", module.name, step.name(), found.executions),
+            }
+        }
+        let path = path(module.name);
+        if std::env::var_os("TURTLE_BLESS").is_some_and(|v| v == "1") {
+            std::fs::write(&path, &now).expect("write the profile");
+        }
+        let written = std::fs::read_to_string(&path).unwrap_or_default();
+        if !same(&written, &now) {
+            wrong.push(format!("profiles/{}.toml differs from what was found (TURTLE_BLESS=1 writes it):\n{now}", module.name));
+        }
+    }
+    for (module, step, _) in NOT_MISSED {
+        if !all.iter().any(|(m, job)| m == module && matches!(job.change, Change::Weaken(s) if s.name() == *step)) {
+            wrong.push(format!("{module} {step} is listed as not missed, and has no ordering"));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// Started again by the test above with a case in the environment. By itself
+/// it shows that a case notices what is wrong, and only that.
+#[test]
+fn one_case() {
+    cases::perform_if_asked();
+    let turn = Module::named("turn");
+    let step = |name: &str| *turn.steps.iter().find(|s| s.name() == name).expect("a step");
+    let case = |change| Case { engine: "turn", client: "reuse_1", change };
+    let publish = cases::run(&case(Change::Weaken(step("PUSH_PUBLISH"))));
+    assert!(matches!(&publish, Verdict::Caught { how, .. } if how == "race"), "{publish:?}");
+    let relaxed = cases::run(&case(Change::Weaken(step("PUSH_TICKET"))));
+    assert!(matches!(relaxed, Verdict::Survived { .. }), "{relaxed:?}");
+}

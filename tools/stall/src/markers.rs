@@ -1,0 +1,43 @@
+//! Where the measured call begins and ends.
+//!
+//! Two functions that are never inlined: the tracer knows their addresses.
+#![allow(clippy::disallowed_types)] // two words of the tool's own
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+static MARK: AtomicU32 = AtomicU32::new(0);
+
+/// The instruction after this call is boundary 0.
+#[inline(never)]
+pub(crate) extern "C" fn begins() {
+    // Two different bodies, or the linker may make one function of them.
+    MARK.store(1, Ordering::SeqCst);
+}
+
+/// The first instruction of this is the last boundary.
+#[inline(never)]
+pub(crate) extern "C" fn ends() {
+    MARK.store(2, Ordering::SeqCst);
+}
+
+/// Runs `call` between the two.
+#[inline(always)]
+pub(crate) fn measured<R>(call: impl FnOnce() -> R) -> R {
+    begins();
+    let answer = call();
+    ends();
+    answer
+}
+
+/// The addresses of the two.
+pub(crate) fn addresses() -> (u64, u64) {
+    (begins as *const () as u64, ends as *const () as u64)
+}
+
+/// Hands the thread over to the tracer: it stops here, and goes on when told.
+pub(crate) fn hand_over() {
+    // SAFETY: a signal to this very thread; the tracer takes it away.
+    unsafe {
+        libc::syscall(libc::SYS_tgkill, libc::getpid(), libc::gettid(), crate::tracee::HAND_OVER);
+    }
+}
