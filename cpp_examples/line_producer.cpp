@@ -1,11 +1,12 @@
 // Pushes every line of many files, in order, into a shared ring of records that somebody else has created:
 //
-//   line_producer RING_NAME FILE_LIST START_LINE [--id N] [--pid-file FILE]
+//   line_producer RING_NAME FILE_LIST START_LINE [--id N] [--producers P] [--pid-file FILE]
 //
 // FILE_LIST has one path a line. Lines are numbered from 0 through all files; START_LINE is the first one to push, so
-// that a producer that was killed can go on where it was. A record is the producer's number (u32), 0 (u32), the line's
-// number (u64), all little-endian, then the line's bytes without its newline. A line that does not fit ends the program
-// with an error: nothing is cut. The ring is not closed at the end, for there may be other producers.
+// that a producer that was killed can go on where it was. Of P producers, number N pushes the lines whose number modulo
+// P is N. A record is a head of 24 bytes, all little-endian: producer (u32), 0 (u32), line number (u64), nanoseconds of
+// the monotonic clock just before the push (u64); then the line's bytes without its newline. A line that does not fit
+// ends the program with an error: nothing is cut. The ring is not closed at the end, for there may be other producers.
 #include <charconv>
 #include <cstdint>
 #include <cstdio>
@@ -16,6 +17,7 @@
 #include <string_view>
 #include <system_error>
 
+#include <time.h>
 #include <unistd.h>
 
 #include <turtle.hpp>
@@ -28,13 +30,14 @@ struct head {
     std::uint32_t producer;
     std::uint32_t reserved;
     std::uint64_t line;
+    std::uint64_t nanos;
 };
-static_assert(sizeof(head) == 16);
+static_assert(sizeof(head) == 24);
 
 struct arguments {
     std::string ring, list, pid_file;
     std::uint64_t start = 0;
-    std::uint32_t id = 0;
+    std::uint32_t id = 0, producers = 1;
 };
 
 template <class Number>
@@ -48,17 +51,21 @@ Number number(const char* what, std::string_view text) {
 
 arguments parse(int argc, char** argv) {
     if (argc < 4 || argc % 2 != 0)
-        throw std::invalid_argument("usage: line_producer RING_NAME FILE_LIST START_LINE [--id N] [--pid-file FILE]");
-    arguments given{argv[1], argv[2], "", number<std::uint64_t>("START_LINE", argv[3]), 0};
+        throw std::invalid_argument("usage: line_producer RING_NAME FILE_LIST START_LINE "
+                                    "[--id N] [--producers P] [--pid-file FILE]");
+    arguments given{argv[1], argv[2], "", number<std::uint64_t>("START_LINE", argv[3])};
     for (int i = 4; i < argc; i += 2) {
         const std::string_view option = argv[i];
         if (option == "--id")
             given.id = number<std::uint32_t>("--id", argv[i + 1]);
+        else if (option == "--producers")
+            given.producers = number<std::uint32_t>("--producers", argv[i + 1]);
         else if (option == "--pid-file")
             given.pid_file = argv[i + 1];
         else
             throw std::invalid_argument("unknown option " + std::string(option));
     }
+    if (given.id >= given.producers) throw std::invalid_argument("--id must be below --producers");
     return given;
 }
 
@@ -73,6 +80,13 @@ void write_pid(const std::string& path) {
     if (!(file << getpid() << '\n' << std::flush)) throw std::runtime_error(path + ": cannot be written");
 }
 
+/// The clock that every process of the machine shares.
+std::uint64_t monotonic_nanos() {
+    timespec now{};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
+}
+
 /// Pushes the lines from `given.start` on; answers how many.
 std::uint64_t produce(const arguments& given) {
     turtle::options there;
@@ -85,8 +99,8 @@ std::uint64_t produce(const arguments& given) {
     while (std::getline(list, path)) {
         std::ifstream file = open(path);
         for (; std::getline(file, line); ++line_number) {
-            if (line_number < given.start) continue;
-            const head prefix{given.id, 0, line_number};
+            if (line_number < given.start || line_number % given.producers != given.id) continue;
+            const head prefix{given.id, 0, line_number, monotonic_nanos()};
             if (sizeof prefix + line.size() > ring.max_size())
                 throw std::length_error(path + ": line " + std::to_string(line_number) + " has "
                                         + std::to_string(line.size()) + " bytes; a record has room for "

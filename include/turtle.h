@@ -51,14 +51,14 @@
 
 /**
  * Strategy: producers many, consumers many.
- * Calls: always; repeats only when another call got through.
+ * Its calls return always; repeats only when another call got through.
  * A stopped thread can hold others `Busy`.
  */
 #define TURTLE_TURN 0
 
 /**
  * Strategy: producers one, consumers one.
- * Calls: always, within 5 shared accesses.
+ * Its calls return always, within 5 shared accesses.
  * A stopped thread holds up only the other side.
  */
 #define TURTLE_SPSC 1
@@ -499,7 +499,8 @@ turtle_status turtle_pop_record(struct turtle_buffer *buffer, void *data, size_t
  * Lends a slot to write in: `elem_size` bytes, aligned as the options say. turtle_commit publishes it.
  *
  * What the bytes are before is unspecified. Each claim is ended by one commit or abandon; one that is forgotten keeps
- * its slot: later pops of TURTLE_TURN answer TURTLE_BUSY there. TURTLE_SPSC lends one slot at a time, the same again.
+ * its slot: later pops of TURTLE_TURN answer TURTLE_BUSY there. TURTLE_SPSC lends one slot at a time, the same again,
+ * and says TURTLE_CLOSED at the commit only.
  * Returns as turtle_try_push; `*slot` is written on success only.
  * Threads: any, as turtle_try_push. Progress: always returns, no system call.
  */

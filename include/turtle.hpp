@@ -1061,12 +1061,21 @@ inline bool unlink(const std::string& name) {
 class [[nodiscard]] record_ring : public detail::ring_base {
 public:
     /// Private memory; records of up to `max_size` bytes. Throws std::system_error.
-    explicit record_ring(std::size_t max_size, const options& wanted = {}) { made(open_records(nullptr, max_size, wanted)); }
+    explicit record_ring(std::size_t max_size, const options& wanted = {}) {
+        built(open_records(nullptr, max_size, wanted));
+    }
     /// Shared memory. Attaching, a `max_size` of 0 means: whatever is there. Throws std::system_error.
     record_ring(const std::string& name, std::size_t max_size, const options& wanted = {}) {
-        made(open_records(name.c_str(), max_size, wanted));
+        built(open_records(name.c_str(), max_size, wanted));
     }
-    /// Bytes of the longest record: what was asked for, rounded up to a multiple of 8.
+    /// The constructors that do not throw; an empty name is private memory.
+    [[nodiscard]] static std::optional<record_ring> create(const std::string& name, std::size_t max_size,
+                                                           const options& wanted, std::error_code& why) noexcept {
+        std::optional<record_ring> made(record_ring{});
+        if (!detail::tell(made->open_records(name.empty() ? nullptr : name.c_str(), max_size, wanted), why)) made.reset();
+        return made;
+    }
+    /// Bytes of the longest record.
     [[nodiscard]] std::size_t max_size() const noexcept { return max_size_; }
 
     [[nodiscard]] bool try_push(std::string_view record) noexcept { return give(detail::at_once{}, record) == TURTLE_OK; }
@@ -1093,19 +1102,24 @@ public:
     }
 
 private:
+    record_ring() = default;
+    void built(turtle_status status) {
+        if (status == TURTLE_ERR_MISMATCH && raw() != nullptr)
+            throw std::system_error(make_error_code(errc::mismatch), "the ring holds elements, not records");
+        if (status != TURTLE_OK) detail::fail(status);
+    }
     turtle_status open_records(const char* name, std::size_t max_size, const options& wanted) noexcept {
         turtle_options o = defaults();
         const bool whatever = max_size == 0 && wanted.mode == open_mode::attach;
         o.flags = whatever ? 0 : TURTLE_RECORDS;
         o.elem_size = max_size;
-        return open(name, wanted, o);
-    }
-    void made(turtle_status status) {
-        if (status != TURTLE_OK) detail::fail(status);
-        const statistics there = stats();
-        if ((there.flags & TURTLE_RECORDS) == 0)
-            throw std::system_error(make_error_code(errc::mismatch), "the ring holds elements, not records");
+        turtle_status status = open(name, wanted, o);
+        if (status != TURTLE_OK) return status;
+        statistics there{};
+        there.struct_size = sizeof there;
+        status = turtle_get_stats(raw(), &there);
         max_size_ = there.elem_size;
+        return status == TURTLE_OK && (there.flags & TURTLE_RECORDS) == 0 ? TURTLE_ERR_MISMATCH : status;
     }
     template <class Limit>
     turtle_status give(const Limit& limit, std::string_view record) noexcept {

@@ -16,7 +16,13 @@ say "Building the command line"
 cargo build --release -p turtle-cli
 say "Measuring. Leave the machine alone meanwhile: other work shows in the spread."
 "$TARGET/rivals/release/rivals" --json "$OUT/rivals.json" "$@"
-"$TARGET/release/turtle" bench --rivals "$OUT/rivals.json" --html "$OUT/report.html" --json "$OUT/report.json"
+# Help and lists measure nothing.
+[ -s "$OUT/rivals.json" ] || exit 0
+QUICK=()
+for argument in "$@"; do
+    if [ "$argument" = --quick ]; then QUICK=(--quick); fi
+done
+"$TARGET/release/turtle" bench ${QUICK[@]+"${QUICK[@]}"} --rivals "$OUT/rivals.json" --html "$OUT/report.html" --json "$OUT/report.json"
 for report in "$OUT/report.html" "$OUT/report.json"; do
     [ -s "$report" ] || die "$report was not written"
 done

@@ -5,4 +5,9 @@
 . "$(dirname "$0")/lib.sh"
 
 step "demo on 20,000 lines" scripts/demo.sh --lines 20000
+noticed() {
+    cd scripts
+    "$VENV/bin/python" -m unittest -q demo_test
+}
+step "the demo's consumer notices what is wrong" noticed
 steps_end

@@ -123,4 +123,5 @@ step "a closing line counts where nothing else does" closing_line_counts_alone
 step "a command that hangs is ended" slow_command_is_ended
 step "a failing step is seen" failing_step_is_seen
 step "budgets stay under 30 minutes" budgets_fit
+step "quick starts are the tested files, links lead somewhere" python3 scripts/test-readme.py
 steps_end

@@ -6,18 +6,62 @@
 //! a notification it had received passes to the next waiter. In shared memory,
 //! where a peer cannot call this process's wakers, one watcher thread a ring
 //! does.
+//!
+//! Waking a task takes a lock (`event-listener`'s), so a thread that is stopped
+//! while it does so holds up the others that have to. A ring without tasks
+//! never takes it.
+#![allow(clippy::disallowed_types)] // one flag; its order is argued on the spot
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::task::{Context, Poll};
 
-use event_listener::EventListener;
+use event_listener::{Event, EventListener, IntoNotification};
 use futures_core::Stream;
 
 use crate::error::{PopError, PushError, TryPopError, TryPushError};
 use crate::ring::{Consumer, Producer};
 use crate::strategy::Engine;
+
+/// The tasks of this process that wait on one side of a ring.
+#[derive(Debug, Default)]
+pub(crate) struct Tasks {
+    event: Event,
+    /// There has been one. Before that nobody touches the event's lock.
+    used: AtomicBool,
+}
+
+impl Tasks {
+    /// Joins them. Announce it at the bench afterwards, then look again.
+    pub(crate) fn listen(&self) -> EventListener {
+        self.used.store(true, Ordering::Relaxed);
+        // ORDER: seq_cst, pairs with `notify_all`: of a closer and a task that
+        // each did something and then look at the other, one sees it. A waker
+        // that acquires the announcement sees the flag anyway.
+        fence(Ordering::SeqCst);
+        self.event.listen()
+    }
+
+    /// Wakes up to `n` that have not been woken for another element yet;
+    /// answers how many. Call it after acquiring the bench's announcements.
+    pub(crate) fn notify_more(&self, n: usize) -> usize {
+        if self.used.load(Ordering::Relaxed) {
+            self.event.notify(n.additional())
+        } else {
+            0
+        }
+    }
+
+    /// Wakes all of them, after whatever the caller did before.
+    pub(crate) fn notify_all(&self) {
+        fence(Ordering::SeqCst); // as in `listen`
+        if self.used.load(Ordering::Relaxed) {
+            self.event.notify(usize::MAX);
+        }
+    }
+}
 
 impl<T: Send + 'static, S: Engine> Producer<T, S> {
     /// Appends `value`, waiting without blocking the thread while the ring is full.
@@ -26,7 +70,11 @@ impl<T: Send + 'static, S: Engine> Producer<T, S> {
     /// `Closed`, with the value. A cancelled call has pushed nothing; its
     /// value is dropped with the future.
     pub fn push_async(&mut self, value: T) -> PushAsync<'_, T, S> {
-        PushAsync { producer: self, value: Some(value), listener: None }
+        PushAsync {
+            producer: self,
+            value: Some(value),
+            listener: None,
+        }
     }
 }
 
@@ -38,12 +86,18 @@ impl<T: Send + 'static, S: Engine> Consumer<T, S> {
     /// `Closed` once the ring is closed and drained. A cancelled call has
     /// taken nothing.
     pub fn pop_async(&mut self) -> PopAsync<'_, T, S> {
-        PopAsync { consumer: self, listener: None }
+        PopAsync {
+            consumer: self,
+            listener: None,
+        }
     }
 
     /// The elements as a stream, which ends when the ring is closed and drained.
     pub fn stream(&mut self) -> PopStream<'_, T, S> {
-        PopStream { consumer: self, listener: None }
+        PopStream {
+            consumer: self,
+            listener: None,
+        }
     }
 }
 

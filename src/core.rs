@@ -9,8 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use event_listener::Event;
-
+use crate::asynchronous::Tasks;
 use crate::error::BuildError;
 use crate::options::{OpenMode, Options};
 use crate::os::event::EventFd;
@@ -84,7 +83,7 @@ impl Tally {
     pub(crate) fn slept(&self) {
         Self::add(&self.waits);
     }
-    fn into_stats(&self, stats: &mut Stats) {
+    fn add_to(&self, stats: &mut Stats) {
         stats.full += self.full.load(Ordering::Relaxed);
         stats.empty += self.empty.load(Ordering::Relaxed);
         stats.busy += self.busy.load(Ordering::Relaxed);
@@ -139,8 +138,8 @@ pub(crate) struct Core<Sh: Shape, R: RawRing<Sh>> {
     benches: NonNull<Benches>,
     region: Region,
     dropper: Option<Dropper>,
-    pub(crate) pop_event: Event,
-    pub(crate) push_event: Event,
+    pub(crate) pop_event: Tasks,
+    pub(crate) push_event: Tasks,
     interrupts: AtomicU64,
     wakes: AtomicU64,
     producer_out: Arc<AtomicBool>,
@@ -175,7 +174,11 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
         records: bool,
         dropper: Option<Dropper>,
     ) -> Result<Self, BuildError> {
-        let geometry = Geometry { capacity, shape, shared: false };
+        let geometry = Geometry {
+            capacity,
+            shape,
+            shared: false,
+        };
         let (layout, engine_at) = whole(maker, &geometry)?;
         // SAFETY: the layout has a size above zero.
         let Some(base) = NonNull::new(unsafe { alloc_zeroed(layout) }) else {
@@ -190,7 +193,13 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
             (maker.init)(maker.strategy, base.add(engine_at), &geometry);
             (maker.attach)(maker.strategy, base.add(engine_at), &geometry)
         };
-        Ok(Self::assemble(raw, geometry, records, Region::Heap { base, layout }, dropper))
+        Ok(Self::assemble(
+            raw,
+            geometry,
+            records,
+            Region::Heap { base, layout },
+            dropper,
+        ))
     }
 
     /// Builds or attaches a ring in shared memory.
@@ -201,7 +210,11 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
     ) -> Result<Self, BuildError> {
         let name = options.path.as_deref().expect("the caller saw a path");
         let asked = |capacity: usize| -> Result<(Geometry<Sh>, Head, usize), BuildError> {
-            let geometry = Geometry { capacity, shape, shared: true };
+            let geometry = Geometry {
+                capacity,
+                shape,
+                shared: true,
+            };
             let (layout, engine_at) = whole(maker, &geometry)?;
             let head = Head {
                 strategy: maker.strategy as u32,
@@ -213,24 +226,25 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
             };
             Ok((geometry, head, engine_at))
         };
-        let create = |segment_len: usize, geometry: &Geometry<Sh>, head: &Head, engine_at: usize| {
-            let init = |base: *mut u8| {
-                // SAFETY: `create` hands out zeroed bytes of the length asked.
-                unsafe {
-                    let base = NonNull::new_unchecked(base);
-                    Benches::init(base.add(BENCHES_AT).cast());
-                    (maker.init)(maker.strategy, base.add(engine_at), geometry);
-                    base.cast::<[u8; HEAD_BYTES]>().write(head.encode());
+        let create =
+            |segment_len: usize, geometry: &Geometry<Sh>, head: &Head, engine_at: usize| {
+                let init = |base: *mut u8| {
+                    // SAFETY: `create` hands out zeroed bytes of the length asked.
+                    unsafe {
+                        let base = NonNull::new_unchecked(base);
+                        Benches::init(base.add(BENCHES_AT).cast());
+                        (maker.init)(maker.strategy, base.add(engine_at), geometry);
+                        base.cast::<[u8; HEAD_BYTES]>().write(head.encode());
+                    }
+                    Ok(())
+                };
+                match options.open {
+                    OpenMode::CreateNew => {
+                        Segment::create(name, segment_len, options.mode, init).map(|s| (s, true))
+                    }
+                    _ => Segment::open_or_create(name, segment_len, options.mode, init),
                 }
-                Ok(())
             };
-            match options.open {
-                OpenMode::CreateNew => {
-                    Segment::create(name, segment_len, options.mode, init).map(|s| (s, true))
-                }
-                _ => Segment::open_or_create(name, segment_len, options.mode, init),
-            }
-        };
         let describe = |error: SegmentError| match error {
             SegmentError::Exists => BuildError::Exists(format!(
                 "{name} exists already; attach to it, or unlink it first"
@@ -243,7 +257,9 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
         } else {
             let (geometry, head, engine_at) = asked(options.capacity)?;
             #[allow(clippy::cast_possible_truncation)] // it came from a usize
-            create(head.length as usize, &geometry, &head, engine_at).map_err(describe)?.0
+            create(head.length as usize, &geometry, &head, engine_at)
+                .map_err(describe)?
+                .0
         };
         // SAFETY: the segment is mapped for its length.
         let there = unsafe { Head::read(segment.base(), segment.len()) }
@@ -271,7 +287,13 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
         // that such a ring was built there.
         let raw =
             unsafe { (maker.attach)(maker.strategy, segment.base().add(engine_at), &geometry) };
-        Ok(Self::assemble(raw, geometry, options.records, Region::Shared(segment), None))
+        Ok(Self::assemble(
+            raw,
+            geometry,
+            options.records,
+            Region::Shared(segment),
+            None,
+        ))
     }
 
     fn assemble(
@@ -294,8 +316,8 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
             benches: unsafe { base.add(BENCHES_AT) }.cast(),
             region,
             dropper,
-            pop_event: Event::new(),
-            push_event: Event::new(),
+            pop_event: Tasks::default(),
+            push_event: Tasks::default(),
             interrupts: AtomicU64::new(0),
             wakes: AtomicU64::new(0),
             producer_out: Arc::default(),
@@ -343,7 +365,7 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
 
     pub(crate) fn retire_tally(&self, tally: &Arc<Tally>) {
         let mut all = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
-        tally.into_stats(&mut all.1);
+        tally.add_to(&mut all.1);
         all.0.retain(|other| other.as_ptr() != Arc::as_ptr(tally));
     }
 
@@ -352,7 +374,7 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
         let all = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
         let mut stats = all.1;
         for tally in all.0.iter().filter_map(Weak::upgrade) {
-            tally.into_stats(&mut stats);
+            tally.add_to(&mut stats);
         }
         stats.capacity = self.raw.capacity() as u64;
         stats.len = self.raw.len_hint() as u64;
@@ -383,7 +405,10 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
         word: &str,
     ) -> Result<Role, BuildError> {
         if arity == Arity::Many {
-            return Ok(Role { flag: None, _lock: None });
+            return Ok(Role {
+                flag: None,
+                _lock: None,
+            });
         }
         let taken = || {
             BuildError::NoHandle(format!(
@@ -395,12 +420,18 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
             // The kernel frees the lock when its process dies, however it dies,
             // and a forked child does not inherit it.
             let lock = segment.try_own(role)?.ok_or_else(taken)?;
-            return Ok(Role { flag: None, _lock: Some(lock) });
+            return Ok(Role {
+                flag: None,
+                _lock: Some(lock),
+            });
         }
         if flag.swap(true, Ordering::Acquire) {
             return Err(taken());
         }
-        Ok(Role { flag: Some(flag.clone()), _lock: None })
+        Ok(Role {
+            flag: Some(flag.clone()),
+            _lock: None,
+        })
     }
 
     /// One push: `write` fills the payload. `raw` is the caller's own copy of
@@ -488,6 +519,13 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
         self.popped(1);
     }
 
+    /// A pop was refused. It may have given void slots back on its way, which
+    /// a producer waits for that found one of them halfway.
+    pub(crate) fn refused_pop(&self, tally: &Tally, why: PopRefusal) {
+        tally.pop_refused(why);
+        self.popped(1);
+    }
+
     /// If the ring is being closed, completes that: the closer may have met a
     /// push that was halfway, or have died. `true`: look once more.
     pub(crate) fn finish_closing(&self) -> bool {
@@ -503,7 +541,10 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
         // On a closed ring this may be the last element: whoever does not get
         // it has `Closed` to hear.
         let n = if self.raw.is_sealed() { EVERYONE } else { n };
-        let woken = self.benches().pop.wake(n, &self.pop_event, self.geometry.shared);
+        let woken = self
+            .benches()
+            .pop
+            .wake(n, &self.pop_event, self.geometry.shared);
         self.wakes.fetch_add(woken as u64, Ordering::Relaxed);
         self.signal_event_fd();
     }
@@ -511,16 +552,19 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
     #[cold]
     #[inline(never)]
     pub(crate) fn wake_producers(&self, n: usize) {
-        let woken = self.benches().push.wake(n, &self.push_event, self.geometry.shared);
+        let woken = self
+            .benches()
+            .push
+            .wake(n, &self.push_event, self.geometry.shared);
         self.wakes.fetch_add(woken as u64, Ordering::Relaxed);
     }
 
     fn signal_event_fd(&self) {
-        if let Some(fd) = self.event_fd.get() {
-            if self.event_armed.swap(false, Ordering::AcqRel) {
-                // A full counter is readable already: nothing is lost.
-                let _ = fd.signal();
-            }
+        if let Some(fd) = self.event_fd.get()
+            && self.event_armed.swap(false, Ordering::AcqRel)
+        {
+            // A full counter is readable already: nothing is lost.
+            let _ = fd.signal();
         }
     }
 
@@ -551,14 +595,19 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
         attempt: impl FnMut() -> Option<T>,
     ) -> Result<T, WaitEnd> {
         let seen = self.interrupts.load(Ordering::Acquire);
-        self.benches().push.block(
+        let end = self.benches().push.block(
             timeout,
             self.geometry.shared,
             attempt,
             || self.interrupts.load(Ordering::Acquire) != seen,
             || tally.slept(),
             || self.wake_producers(1),
-        )
+        );
+        // As in `block_pop`.
+        if end.is_ok() && self.raw.len_hint() < self.raw.capacity() {
+            self.popped(1);
+        }
+        end
     }
 
     /// Blocks on the consumers' bench. The first attempt has been made.
@@ -570,16 +619,28 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
         mut attempt: impl FnMut() -> Option<T>,
     ) -> Result<T, WaitEnd> {
         let seen = self.interrupts.load(Ordering::Acquire);
-        self.benches().pop.block(
+        let end = self.benches().pop.block(
             timeout,
             self.geometry.shared,
             || {
-                attempt().or_else(|| if self.finish_closing() { attempt() } else { None })
+                attempt().or_else(|| {
+                    if self.finish_closing() {
+                        attempt()
+                    } else {
+                        None
+                    }
+                })
             },
             || self.interrupts.load(Ordering::Acquire) != seen,
             || tally.slept(),
             || self.wake_consumers(1),
-        )
+        );
+        // An earlier wake-up may have been for the element behind this one and
+        // have found this one's push halfway (`Busy`): pass it on.
+        if end.is_ok() && self.raw.len_hint() > 0 {
+            self.pushed(1);
+        }
+        end
     }
 
     /// Closes the ring: idempotent, by anyone, wakes everyone.
@@ -598,7 +659,9 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
         let benches = self.benches();
         benches.pop.wake_all(&self.pop_event, self.geometry.shared);
         self.signal_event_fd();
-        benches.push.wake_all(&self.push_event, self.geometry.shared);
+        benches
+            .push
+            .wake_all(&self.push_event, self.geometry.shared);
     }
 
     /// Whether asynchronous waiters need a watcher: a peer in another process
@@ -606,7 +669,6 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
     fn needs_watcher(&self) -> bool {
         self.geometry.shared || !crate::os::barrier::register(false)
     }
-
 }
 
 impl<Sh, R> Core<Sh, R>
@@ -643,18 +705,20 @@ where
                     let shared = core.geometry.shared;
                     if consumers {
                         core.benches().pop.watch(shared);
-                        core.pop_event.notify(usize::MAX);
+                        core.pop_event.notify_all();
                         if core.raw.len_hint() > 0 || core.raw.is_sealed() {
                             core.signal_event_fd();
                         }
                     } else {
                         core.benches().push.watch(shared);
-                        core.push_event.notify(usize::MAX);
+                        core.push_event.notify_all();
                     }
                 }
             };
             // If the system has no thread left, waiters re-check when polled.
-            let _ = std::thread::Builder::new().name("turtle-watcher".into()).spawn(body);
+            let _ = std::thread::Builder::new()
+                .name("turtle-watcher".into())
+                .spawn(body);
         }
     }
 }
@@ -733,13 +797,18 @@ fn whole<Sh: Shape, R>(
     geometry: &Geometry<Sh>,
 ) -> Result<(Layout, usize), BuildError> {
     if geometry.capacity == 0 {
-        return Err(BuildError::Invalid("capacity is 0; a bounded ring holds at least 1 element".into()));
+        return Err(BuildError::Invalid(
+            "capacity is 0; a bounded ring holds at least 1 element".into(),
+        ));
     }
     let engine = (maker.footprint)(maker.strategy, geometry)?;
     let head_end = BENCHES_AT + size_of::<Benches>();
     let head = Layout::from_size_align(head_end.max(ENGINE_AT), 128).expect("small and aligned");
     let (layout, at) = head.extend(engine).map_err(|_| {
-        BuildError::Invalid(format!("{} elements do not fit the address space", geometry.capacity))
+        BuildError::Invalid(format!(
+            "{} elements do not fit the address space",
+            geometry.capacity
+        ))
     })?;
     Ok((layout.pad_to_align(), at))
 }
@@ -757,7 +826,6 @@ fn name_it(error: BuildError, name: &str) -> BuildError {
         other => other,
     }
 }
-
 
 /// Fills in what the options leave to the ring that is there: the strategy
 /// if none is named, element size, alignment and records if the size is 0.
@@ -792,7 +860,11 @@ pub(crate) fn resolve(options: &Options) -> Result<Options, BuildError> {
         let whole = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
         options.records = head.flags & FLAG_RECORDS != 0;
         options.elem_align = whole(head.elem_align);
-        let lead = if options.records { options.elem_align.max(8) } else { 0 };
+        let lead = if options.records {
+            options.elem_align.max(8)
+        } else {
+            0
+        };
         options.elem_size = whole(head.elem_size).saturating_sub(lead);
         if options.capacity == 0 {
             options.capacity = whole(head.capacity);

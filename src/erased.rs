@@ -106,7 +106,8 @@ pub trait Push {
     ///
     /// # Safety
     /// See the trait.
-    unsafe fn push_record(&self, data: *const u8, len: usize, timeout: Option<Duration>) -> Outcome;
+    unsafe fn push_record(&self, data: *const u8, len: usize, timeout: Option<Duration>)
+    -> Outcome;
     /// Lends a slot to write in.
     fn claim(&self, slot: &mut *mut u8) -> Outcome;
     /// As `claim`, waiting for room; `None` waits for ever, zero is `claim`.
@@ -248,8 +249,11 @@ pub unsafe fn open(
     drop: Option<DropHook>,
 ) -> Result<Arc<dyn DynRing>, BuildError> {
     fork_guard();
-    let options =
-        if options.path.is_some() { crate::core::resolve(options)? } else { options.clone() };
+    let options = if options.path.is_some() {
+        crate::core::resolve(options)?
+    } else {
+        options.clone()
+    };
     let shape = record_shape(&options)?;
     let strategy = options.strategy.unwrap_or_default();
     by_strategy(strategy, &options, shape, drop)
@@ -339,18 +343,22 @@ where
         0
     };
     let tally = core.new_tally();
-    Ok(Arc::new_cyclic(|this: &Weak<Records<Sh, S::Raw<Sh>>>| Records {
-        producer: Seat::new(core.raw().traits().producers),
-        consumer: Seat::new(core.raw().traits().consumers),
-        generation: AtomicU32::new(fork_generation()),
-        arriving: Mutex::new(()),
-        strategy: maker.strategy,
-        lead,
-        tally,
-        core: Arc::new(core),
-        this: this.clone(),
-        _hook: hook,
-
+    Ok(Arc::new_cyclic(|this: &Weak<Records<Sh, S::Raw<Sh>>>| {
+        Records {
+            producer: Seat::new(core.raw().traits().producers),
+            consumer: Seat::new(core.raw().traits().consumers),
+            generation: AtomicU32::new(fork_generation()),
+            arriving: Mutex::new(()),
+            strategy: maker.strategy,
+            calls: Calls {
+                raw: core.raw().clone(),
+                lead,
+                tally,
+                core: Arc::new(core),
+            },
+            this: this.clone(),
+            _hook: hook,
+        }
     }))
 }
 
@@ -367,7 +375,11 @@ unsafe impl<P: Send> Sync for Seat<P> {}
 
 impl<P> Seat<P> {
     fn new(arity: Arity) -> Self {
-        Self { arity, owner: AtomicUsize::new(0), side: UnsafeCell::new(None) }
+        Self {
+            arity,
+            owner: AtomicUsize::new(0),
+            side: UnsafeCell::new(None),
+        }
     }
     /// Forgets who sat here.
     ///
@@ -394,13 +406,9 @@ struct Records<Sh: Shape, R: RawRing<Sh>> {
     /// Held by the thread that makes a forked child at home here.
     arriving: Mutex<()>,
     strategy: Strategy,
-    /// Bytes of the length word before a record, 0 without records.
-    lead: usize,
-    tally: Arc<Tally>,
-    core: Arc<Core<Sh, R>>,
+    calls: Calls<Sh, R>,
     this: Weak<Self>,
     _hook: Option<Box<DropHook>>,
-
 }
 
 // SAFETY: the hook's owner promised that any thread may call it; everything
@@ -411,7 +419,7 @@ unsafe impl<Sh: Shape, R: RawRing<Sh>> Sync for Records<Sh, R> {}
 
 impl<Sh: Shape, R: RawRing<Sh>> Debug for Records<Sh, R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.core.fmt(f)
+        self.calls.core.fmt(f)
     }
 }
 
@@ -457,7 +465,9 @@ where
     #[cold]
     #[inline(never)]
     fn after_fork(&self) -> bool {
-        let Some(segment) = self.core.segment() else { return false };
+        let Some(segment) = self.calls.core.segment() else {
+            return false;
+        };
         let _alone = self.arriving.lock().unwrap_or_else(PoisonError::into_inner);
         if self.generation.load(Ordering::Relaxed) == fork_generation() {
             return true;
@@ -483,8 +493,9 @@ where
         if !self.here() {
             return Outcome::Invalid;
         }
-        match self.producer.arity {
-            Arity::Many => call(&mut self.core.raw().new_producer()),
+        // Known to the compiler: `call` is inlined at its one place.
+        match const { R::TRAITS.producers } {
+            Arity::Many => call(&mut self.calls.raw.new_producer()),
             Arity::One => {
                 if self.producer.owner.load(Ordering::Relaxed) != thread_token()
                     && !self.sit_down_producer()
@@ -507,8 +518,8 @@ where
         if !self.here() {
             return Outcome::Invalid;
         }
-        match self.consumer.arity {
-            Arity::Many => call(&mut self.core.raw().new_consumer()),
+        match const { R::TRAITS.consumers } {
+            Arity::Many => call(&mut self.calls.raw.new_consumer()),
             Arity::One => {
                 if self.consumer.owner.load(Ordering::Relaxed) != thread_token()
                     && !self.sit_down_consumer()
@@ -528,7 +539,11 @@ where
     #[inline(never)]
     fn sit_down_producer(&self) -> bool {
         self.sit_down(&self.producer, || {
-            self.core.own_producer().ok().map(|role| (self.core.raw().new_producer(), role))
+            self.calls
+                .core
+                .own_producer()
+                .ok()
+                .map(|role| (self.calls.core.raw().new_producer(), role))
         })
     }
 
@@ -536,13 +551,21 @@ where
     #[inline(never)]
     fn sit_down_consumer(&self) -> bool {
         self.sit_down(&self.consumer, || {
-            self.core.own_consumer().ok().map(|role| (self.core.raw().new_consumer(), role))
+            self.calls
+                .core
+                .own_consumer()
+                .ok()
+                .map(|role| (self.calls.core.raw().new_consumer(), role))
         })
     }
 
     fn sit_down<P>(&self, seat: &Seat<P>, side: impl FnOnce() -> Option<(P, Role)>) -> bool {
         let token = thread_token();
-        if seat.owner.compare_exchange(0, token, Ordering::Acquire, Ordering::Relaxed).is_err() {
+        if seat
+            .owner
+            .compare_exchange(0, token, Ordering::Acquire, Ordering::Relaxed)
+            .is_err()
+        {
             return false;
         }
         let side = side();
@@ -561,25 +584,42 @@ where
 }
 
 /// The calls of one side, once, for seats and explicit handles alike.
-struct Calls<'a, Sh: Shape, R: RawRing<Sh>> {
-    core: &'a Core<Sh, R>,
-    tally: &'a Tally,
+///
+/// One object, so that a call has one address to keep; what every call reads
+/// comes first.
+struct Calls<Sh: Shape, R: RawRing<Sh>> {
+    /// A copy of the core's view: one pointer less to follow.
+    raw: R,
+    /// Bytes of the length word before a record, 0 without records.
     lead: usize,
+    core: Arc<Core<Sh, R>>,
+    tally: Arc<Tally>,
 }
 
-impl<Sh: Shape, R: RawRing<Sh>> Calls<'_, Sh, R> {
+impl<Sh: Shape, R: RawRing<Sh>> Calls<Sh, R> {
     fn size(&self) -> usize {
         self.core.shape().size()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn push_refused(&self, why: PushRefusal) -> Outcome {
+        self.tally.push_refused(why);
+        why.into()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn pop_refused(&self, why: PopRefusal) -> Outcome {
+        self.core.refused_pop(&self.tally, why);
+        why.into()
     }
 
     #[inline(always)]
     fn count_push(&self, outcome: Result<(), PushRefusal>) -> Outcome {
         match outcome {
             Ok(()) => Outcome::Ok,
-            Err(why) => {
-                self.tally.push_refused(why);
-                why.into()
-            }
+            Err(why) => self.push_refused(why),
         }
     }
 
@@ -587,10 +627,7 @@ impl<Sh: Shape, R: RawRing<Sh>> Calls<'_, Sh, R> {
     fn count_pop(&self, outcome: Result<(), PopRefusal>) -> Outcome {
         match outcome {
             Ok(()) => Outcome::Ok,
-            Err(why) => {
-                self.tally.pop_refused(why);
-                why.into()
-            }
+            Err(why) => self.pop_refused(why),
         }
     }
 
@@ -601,7 +638,7 @@ impl<Sh: Shape, R: RawRing<Sh>> Calls<'_, Sh, R> {
         }
         // SAFETY: the caller gives `elem_size` bytes; the side is its own.
         self.count_push(unsafe {
-            self.core.try_push_on(self.core.raw(), side, |slot| {
+            self.core.try_push_on(&self.raw, side, |slot| {
                 std::ptr::copy_nonoverlapping(elem, slot, self.core.shape().size());
             })
         })
@@ -614,29 +651,60 @@ impl<Sh: Shape, R: RawRing<Sh>> Calls<'_, Sh, R> {
         }
         // SAFETY: as above.
         self.count_pop(unsafe {
-            self.core.try_pop_on(self.core.raw(), side, |slot| {
+            self.core.try_pop_on(&self.raw, side, |slot| {
                 std::ptr::copy_nonoverlapping(slot, elem, self.core.shape().size());
             })
         })
+    }
+
+    /// `or_rearm` of one `try_pop`, without a loop that would cost the fast
+    /// path registers.
+    #[inline(always)]
+    unsafe fn try_pop_or_rearm(&self, side: &mut R::Consumer, elem: *mut u8) -> Outcome {
+        // SAFETY: the caller's promise.
+        match unsafe { self.try_pop(side, elem) } {
+            // SAFETY: as above.
+            Outcome::Empty | Outcome::Busy if self.core.rearm_event_fd() => unsafe {
+                self.try_pop_again(side, elem)
+            },
+            other => other,
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    unsafe fn try_pop_again(&self, side: &mut R::Consumer, elem: *mut u8) -> Outcome {
+        // SAFETY: the caller's promise.
+        unsafe { self.try_pop(side, elem) }
     }
 
     /// Before a pop answers `Empty` to someone who polls the event
     /// descriptor: arms it again and looks once more.
     #[inline(always)]
     fn or_rearm(&self, mut attempt: impl FnMut() -> Outcome) -> Outcome {
-        match attempt() {
-            Outcome::Empty | Outcome::Busy if self.core.rearm_event_fd() => attempt(),
-            other => other,
+        let mut again = true;
+        loop {
+            // One place, so that the attempt is inlined.
+            match attempt() {
+                Outcome::Empty | Outcome::Busy if again && self.core.rearm_event_fd() => {
+                    again = false;
+                }
+                other => return other,
+            }
         }
     }
 
     /// A push that may wait: `attempt` again and again.
     #[inline(always)]
-    fn push_within(&self, timeout: Option<Duration>, mut attempt: impl FnMut() -> Outcome) -> Outcome {
+    fn push_within(
+        &self,
+        timeout: Option<Duration>,
+        mut attempt: impl FnMut() -> Outcome,
+    ) -> Outcome {
         match attempt() {
             Outcome::Full | Outcome::Busy if timeout != Some(Duration::ZERO) => self
                 .core
-                .block_push(timeout, self.tally, || match attempt() {
+                .block_push(timeout, &self.tally, || match attempt() {
                     Outcome::Full | Outcome::Busy => None,
                     other => Some(other),
                 })
@@ -647,11 +715,15 @@ impl<Sh: Shape, R: RawRing<Sh>> Calls<'_, Sh, R> {
 
     /// A pop that may wait: `attempt` again and again.
     #[inline(always)]
-    fn pop_within(&self, timeout: Option<Duration>, mut attempt: impl FnMut() -> Outcome) -> Outcome {
+    fn pop_within(
+        &self,
+        timeout: Option<Duration>,
+        mut attempt: impl FnMut() -> Outcome,
+    ) -> Outcome {
         match self.or_rearm(&mut attempt) {
             Outcome::Empty | Outcome::Busy if timeout != Some(Duration::ZERO) => self
                 .core
-                .block_pop(timeout, self.tally, || match attempt() {
+                .block_pop(timeout, &self.tally, || match attempt() {
                     Outcome::Empty | Outcome::Busy => None,
                     other => Some(other),
                 })
@@ -678,7 +750,7 @@ impl<Sh: Shape, R: RawRing<Sh>> Calls<'_, Sh, R> {
         let mut next = elems;
         // SAFETY: the caller gives `n` elements; at most `n` slots are filled.
         let outcome = unsafe {
-            self.core.raw().push_run(side, n, |slot| {
+            self.raw.push_run(side, n, |slot| {
                 std::ptr::copy_nonoverlapping(next, slot, size);
                 next = next.add(size);
                 true
@@ -713,7 +785,7 @@ impl<Sh: Shape, R: RawRing<Sh>> Calls<'_, Sh, R> {
             let mut next = elems;
             // SAFETY: the caller gives room for `max` elements.
             let outcome = unsafe {
-                self.core.raw().pop_run(side, max, |slot| {
+                self.raw.pop_run(side, max, |slot| {
                     std::ptr::copy_nonoverlapping(slot, next, size);
                     next = next.add(size);
                 })
@@ -738,7 +810,7 @@ impl<Sh: Shape, R: RawRing<Sh>> Calls<'_, Sh, R> {
         self.push_within(timeout, || {
             // SAFETY: the slot has room for the length word and `len` bytes.
             self.count_push(unsafe {
-                self.core.try_push_on(self.core.raw(), side, |slot| {
+                self.core.try_push_on(&self.raw, side, |slot| {
                     length_word(slot).store(len as u64, Ordering::Relaxed);
                     std::ptr::copy_nonoverlapping(data, slot.add(self.lead), len);
                 })
@@ -757,7 +829,7 @@ impl<Sh: Shape, R: RawRing<Sh>> Calls<'_, Sh, R> {
         if self.lead == 0 {
             return Outcome::Invalid;
         }
-        let raw = self.core.raw();
+        let raw = &self.raw;
         self.pop_within(timeout, || {
             // The length is read before the take decides: a record that does
             // not fit stays. If someone else takes it meanwhile, the take
@@ -793,15 +865,17 @@ impl<Sh: Shape, R: RawRing<Sh>> Calls<'_, Sh, R> {
     unsafe fn record_len(&self, slot: *mut u8) -> usize {
         // SAFETY: the caller gives a slot that begins with a length word.
         let len = unsafe { length_word(slot) }.load(Ordering::Relaxed);
-        usize::try_from(len).unwrap_or(usize::MAX).min(self.size() - self.lead)
+        usize::try_from(len)
+            .unwrap_or(usize::MAX)
+            .min(self.size() - self.lead)
     }
 
     fn claim(&self, side: &mut R::Producer, slot: &mut *mut u8) -> Outcome {
         // SAFETY: the side is the caller's. A second claim on an engine that
         // allows one answers the same slot, which is what `spsc` promises.
-        match unsafe { self.core.raw().try_claim(side) } {
+        match unsafe { self.raw.try_claim(side) } {
             Ok(lease) => {
-                self.core.raw().note_claim(side);
+                self.raw.note_claim(side);
                 // SAFETY: the payload has at least `lead` bytes.
                 *slot = unsafe { lease.payload().add(self.lead) };
                 Outcome::Ok
@@ -814,7 +888,7 @@ impl<Sh: Shape, R: RawRing<Sh>> Calls<'_, Sh, R> {
     fn claimed(&self, side: &mut R::Producer, slot: *mut u8) -> Option<Lease> {
         let payload = slot.wrapping_sub(self.lead);
         // SAFETY: the side is the caller's; any address may be asked about.
-        unsafe { self.core.raw().claim_at(side, payload) }
+        unsafe { self.raw.claim_at(side, payload) }
     }
 
     unsafe fn commit(&self, side: &mut R::Producer, slot: *mut u8, len: Option<usize>) -> Outcome {
@@ -822,13 +896,15 @@ impl<Sh: Shape, R: RawRing<Sh>> Calls<'_, Sh, R> {
         if len.is_some() != (self.lead != 0) || len.is_some_and(|len| len > room) {
             return Outcome::Invalid;
         }
-        let Some(lease) = self.claimed(side, slot) else { return Outcome::Invalid };
+        let Some(lease) = self.claimed(side, slot) else {
+            return Outcome::Invalid;
+        };
         if let Some(len) = len {
             // SAFETY: claimed, so this thread's alone.
             unsafe { length_word(lease.payload()) }.store(len as u64, Ordering::Relaxed);
         }
         // SAFETY: a claim of this ring; the caller wrote the payload.
-        match unsafe { self.core.raw().try_commit(side, lease) } {
+        match unsafe { self.raw.try_commit(side, lease) } {
             Ok(()) => {
                 self.core.pushed(1);
                 Outcome::Ok
@@ -841,21 +917,27 @@ impl<Sh: Shape, R: RawRing<Sh>> Calls<'_, Sh, R> {
     }
 
     fn abandon(&self, side: &mut R::Producer, slot: *mut u8) -> Outcome {
-        let Some(lease) = self.claimed(side, slot) else { return Outcome::Invalid };
+        let Some(lease) = self.claimed(side, slot) else {
+            return Outcome::Invalid;
+        };
         // SAFETY: a claim of this ring.
-        unsafe { self.core.raw().abandon(side, lease) };
+        unsafe { self.raw.abandon(side, lease) };
         self.core.voided();
         Outcome::Ok
     }
 
     fn peek(&self, side: &mut R::Consumer, slot: &mut *const u8, len: &mut usize) -> Outcome {
         // SAFETY: the side is the caller's.
-        match unsafe { self.core.raw().try_take(side) } {
+        match unsafe { self.raw.try_take(side) } {
             Ok(lease) => {
-                self.core.raw().note_take(side);
+                self.raw.note_take(side);
                 // SAFETY: taken; the payload has at least `lead` bytes.
                 unsafe {
-                    *len = if self.lead == 0 { self.size() } else { self.record_len(lease.payload()) };
+                    *len = if self.lead == 0 {
+                        self.size()
+                    } else {
+                        self.record_len(lease.payload())
+                    };
                     *slot = lease.payload().add(self.lead);
                 }
                 Outcome::Ok
@@ -867,11 +949,11 @@ impl<Sh: Shape, R: RawRing<Sh>> Calls<'_, Sh, R> {
     fn release(&self, side: &mut R::Consumer, slot: *const u8) -> Outcome {
         let payload = slot.cast_mut().wrapping_sub(self.lead);
         // SAFETY: the side is the caller's; any address may be asked about.
-        let Some(lease) = (unsafe { self.core.raw().taken_at(side, payload) }) else {
+        let Some(lease) = (unsafe { self.raw.taken_at(side, payload) }) else {
             return Outcome::Invalid;
         };
         // SAFETY: a take of this ring; its bytes are plain, nothing to move out.
-        unsafe { self.core.raw().release(side, lease) };
+        unsafe { self.raw.release(side, lease) };
         self.core.popped(1);
         Outcome::Ok
     }
@@ -887,7 +969,7 @@ unsafe fn length_word<'a>(slot: *mut u8) -> &'a AtomicU64 {
 /// An explicit handle.
 struct Handle<P, Sh: Shape, R: RawRing<Sh>> {
     side: UnsafeCell<P>,
-    tally: Arc<Tally>,
+    calls: Calls<Sh, R>,
     ring: Arc<Records<Sh, R>>,
     /// Where the handle was made, or is at home since.
     generation: AtomicU32,
@@ -899,7 +981,12 @@ impl<P, Sh: Shape + 'static, R: RawRing<Sh> + 'static> Handle<P, Sh, R> {
     fn new(side: P, arity: Arity, role: Role, ring: Arc<Records<Sh, R>>) -> Self {
         Self {
             side: UnsafeCell::new(side),
-            tally: ring.core.new_tally(),
+            calls: Calls {
+                raw: ring.calls.raw.clone(),
+                lead: ring.calls.lead,
+                core: ring.calls.core.clone(),
+                tally: ring.calls.core.new_tally(),
+            },
             ring,
             generation: AtomicU32::new(fork_generation()),
             arity,
@@ -941,53 +1028,49 @@ impl<P, Sh: Shape, R: RawRing<Sh>> Debug for Handle<P, Sh, R> {
 
 impl<P, Sh: Shape, R: RawRing<Sh>> Drop for Handle<P, Sh, R> {
     fn drop(&mut self) {
-        self.ring.core.retire_tally(&self.tally);
+        self.calls.core.retire_tally(&self.calls.tally);
     }
 }
 
 /// Gives the calls and the side of whoever pushes.
 trait WithPush<Sh: Shape, R: RawRing<Sh>> {
-    fn with_push(&self, call: impl FnOnce(Calls<'_, Sh, R>, &mut R::Producer) -> Outcome) -> Outcome;
+    fn with_push(&self, call: impl FnOnce(&Calls<Sh, R>, &mut R::Producer) -> Outcome) -> Outcome;
 }
 /// Gives the calls and the side of whoever pops.
 trait WithPop<Sh: Shape, R: RawRing<Sh>> {
-    fn with_pop(&self, call: impl FnOnce(Calls<'_, Sh, R>, &mut R::Consumer) -> Outcome) -> Outcome;
+    fn with_pop(&self, call: impl FnOnce(&Calls<Sh, R>, &mut R::Consumer) -> Outcome) -> Outcome;
 }
 
 impl<Sh: Shape + 'static, R: RawRing<Sh> + 'static> WithPush<Sh, R> for Records<Sh, R> {
     #[inline(always)]
-    fn with_push(&self, call: impl FnOnce(Calls<'_, Sh, R>, &mut R::Producer) -> Outcome) -> Outcome {
-        let calls = Calls { core: &self.core, tally: &self.tally, lead: self.lead };
-        self.as_producer(|side| call(calls, side))
+    fn with_push(&self, call: impl FnOnce(&Calls<Sh, R>, &mut R::Producer) -> Outcome) -> Outcome {
+        self.as_producer(|side| call(&self.calls, side))
     }
 }
 impl<Sh: Shape + 'static, R: RawRing<Sh> + 'static> WithPop<Sh, R> for Records<Sh, R> {
     #[inline(always)]
-    fn with_pop(&self, call: impl FnOnce(Calls<'_, Sh, R>, &mut R::Consumer) -> Outcome) -> Outcome {
-        let calls = Calls { core: &self.core, tally: &self.tally, lead: self.lead };
-        self.as_consumer(|side| call(calls, side))
+    fn with_pop(&self, call: impl FnOnce(&Calls<Sh, R>, &mut R::Consumer) -> Outcome) -> Outcome {
+        self.as_consumer(|side| call(&self.calls, side))
     }
 }
 impl<Sh: Shape + 'static, R: RawRing<Sh> + 'static> WithPush<Sh, R> for Handle<R::Producer, Sh, R> {
     #[inline(always)]
-    fn with_push(&self, call: impl FnOnce(Calls<'_, Sh, R>, &mut R::Producer) -> Outcome) -> Outcome {
+    fn with_push(&self, call: impl FnOnce(&Calls<Sh, R>, &mut R::Producer) -> Outcome) -> Outcome {
         if let Some(why) = self.refusal() {
             return why;
         }
-        let calls = Calls { core: &self.ring.core, tally: &self.tally, lead: self.ring.lead };
         // SAFETY: one thread at a time, and `call` does not come back here.
-        call(calls, unsafe { &mut *self.side.get() })
+        call(&self.calls, unsafe { &mut *self.side.get() })
     }
 }
 impl<Sh: Shape + 'static, R: RawRing<Sh> + 'static> WithPop<Sh, R> for Handle<R::Consumer, Sh, R> {
     #[inline(always)]
-    fn with_pop(&self, call: impl FnOnce(Calls<'_, Sh, R>, &mut R::Consumer) -> Outcome) -> Outcome {
+    fn with_pop(&self, call: impl FnOnce(&Calls<Sh, R>, &mut R::Consumer) -> Outcome) -> Outcome {
         if let Some(why) = self.refusal() {
             return why;
         }
-        let calls = Calls { core: &self.ring.core, tally: &self.tally, lead: self.ring.lead };
         // SAFETY: one thread at a time, and `call` does not come back here.
-        call(calls, unsafe { &mut *self.side.get() })
+        call(&self.calls, unsafe { &mut *self.side.get() })
     }
 }
 
@@ -1040,9 +1123,7 @@ macro_rules! impl_pop {
         #[allow(clippy::undocumented_unsafe_blocks)] // each forwards the trait's own contract
         impl<Sh: Shape + 'static, R: RawRing<Sh> + 'static> Pop for $target {
             unsafe fn try_pop(&self, elem: *mut u8) -> Outcome {
-                self.with_pop(|calls, side| {
-                    calls.or_rearm(|| unsafe { calls.try_pop(side, elem) })
-                })
+                self.with_pop(|calls, side| unsafe { calls.try_pop_or_rearm(side, elem) })
             }
             unsafe fn pop(&self, elem: *mut u8, timeout: Option<Duration>) -> Outcome {
                 self.with_pop(|calls, side| {
@@ -1098,54 +1179,64 @@ impl<Sh: Shape + 'static, R: RawRing<Sh> + 'static> DynConsumer for Handle<R::Co
 impl<Sh: Shape + 'static, R: RawRing<Sh> + 'static> DynRing for Records<Sh, R> {
     fn producer(self: Arc<Self>) -> Result<Box<dyn DynProducer>, BuildError> {
         self.refuse_after_fork()?;
-        let role = self.core.own_producer()?;
+        let role = self.calls.core.own_producer()?;
         let arity = self.producer.arity;
-        Ok(Box::new(Handle::new(self.core.raw().new_producer(), arity, role, self)))
+        Ok(Box::new(Handle::new(
+            self.calls.core.raw().new_producer(),
+            arity,
+            role,
+            self,
+        )))
     }
     fn consumer(self: Arc<Self>) -> Result<Box<dyn DynConsumer>, BuildError> {
         self.refuse_after_fork()?;
-        let role = self.core.own_consumer()?;
+        let role = self.calls.core.own_consumer()?;
         let arity = self.consumer.arity;
-        Ok(Box::new(Handle::new(self.core.raw().new_consumer(), arity, role, self)))
+        Ok(Box::new(Handle::new(
+            self.calls.core.raw().new_consumer(),
+            arity,
+            role,
+            self,
+        )))
     }
     fn release_thread(&self) {
         self.leave(thread_token());
     }
     fn close(&self) {
-        self.core.close();
+        self.calls.core.close();
     }
     fn is_closed(&self) -> bool {
-        self.core.raw().is_sealed()
+        self.calls.core.raw().is_sealed()
     }
     fn interrupt(&self) {
-        self.core.interrupt();
+        self.calls.core.interrupt();
     }
     fn len(&self) -> usize {
-        self.core.raw().len_hint()
+        self.calls.core.raw().len_hint()
     }
     fn capacity(&self) -> usize {
-        self.core.raw().capacity()
+        self.calls.core.raw().capacity()
     }
     fn elem_size(&self) -> usize {
-        self.core.shape().size() - self.lead
+        self.calls.core.shape().size() - self.calls.lead
     }
     fn elem_align(&self) -> usize {
-        self.core.shape().align()
+        self.calls.core.shape().align()
     }
     fn has_records(&self) -> bool {
-        self.core.has_records()
+        self.calls.core.has_records()
     }
     fn strategy(&self) -> Strategy {
         self.strategy
     }
     fn stats(&self) -> Stats {
-        self.core.stats()
+        self.calls.core.stats()
     }
     fn is_shared(&self) -> bool {
-        self.core.is_shared()
+        self.calls.core.is_shared()
     }
     fn event_fd(self: Arc<Self>) -> std::io::Result<i32> {
-        self.core.event_fd()
+        self.calls.core.event_fd()
     }
     fn trouble(&self) -> Option<&'static str> {
         (!self.here()).then_some("a private ring cannot be used in a forked child; open it by name")
@@ -1160,4 +1251,3 @@ impl<Sh: Shape + 'static, R: RawRing<Sh> + 'static> Records<Sh, R> {
         }
     }
 }
-

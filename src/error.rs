@@ -64,9 +64,10 @@ impl From<SegmentError> for BuildError {
             SegmentError::Name(_) => Self::Invalid(text),
             SegmentError::Foreign(_) => Self::Corrupt(text),
             SegmentError::Unsupported(_) => Self::Unsupported(text),
-            SegmentError::Permission => {
-                Self::Io(std::io::Error::new(std::io::ErrorKind::PermissionDenied, text))
-            }
+            SegmentError::Permission => Self::Io(std::io::Error::new(
+                std::io::ErrorKind::PermissionDenied,
+                text,
+            )),
             SegmentError::Io(error) => Self::Io(error),
         }
     }

@@ -73,8 +73,10 @@ unsafe fn drop_element<T>(payload: *mut u8, _: *mut std::ffi::c_void) {
 }
 
 fn dropper<T>() -> Option<Dropper> {
-    std::mem::needs_drop::<T>()
-        .then_some(Dropper { call: drop_element::<T>, context: std::ptr::null_mut() })
+    std::mem::needs_drop::<T>().then_some(Dropper {
+        call: drop_element::<T>,
+        context: std::ptr::null_mut(),
+    })
 }
 
 impl<T: Send, S: Engine> Ring<T, S> {
@@ -86,7 +88,9 @@ impl<T: Send, S: Engine> Ring<T, S> {
     pub fn new(capacity: usize) -> Result<Self, BuildError> {
         let maker = maker::<Typed<T>, S>(S::STRATEGY.unwrap_or_default());
         let core = Core::private(&maker, capacity, Typed::new(), false, dropper::<T>())?;
-        Ok(Self { core: Arc::new(core) })
+        Ok(Self {
+            core: Arc::new(core),
+        })
     }
 
     /// A producer, or `None` when the engine allows no further one.
@@ -130,13 +134,24 @@ impl<T: Send> Ring<T, Any> {
     /// Chooses engine, capacity and memory step by step.
     #[must_use]
     pub fn builder() -> Builder<T> {
-        Builder { options: Options::default(), element: PhantomData }
+        Builder {
+            options: Options::default(),
+            element: PhantomData,
+        }
     }
 
     fn private_any(options: &Options) -> Result<Self, BuildError> {
         let maker = any_maker(options.strategy.unwrap_or_default());
-        let core = Core::private(&maker, options.capacity, Typed::new(), false, dropper::<T>())?;
-        Ok(Self { core: Arc::new(core) })
+        let core = Core::private(
+            &maker,
+            options.capacity,
+            Typed::new(),
+            false,
+            dropper::<T>(),
+        )?;
+        Ok(Self {
+            core: Arc::new(core),
+        })
     }
 }
 
@@ -154,7 +169,9 @@ impl<T: Plain> Ring<T, Any> {
         let options = crate::core::resolve(options)?;
         let maker = any_maker(options.strategy.unwrap_or_default());
         let core = Core::shared(&maker, &options, Typed::new())?;
-        Ok(Self { core: Arc::new(core) })
+        Ok(Self {
+            core: Arc::new(core),
+        })
     }
 }
 
@@ -163,7 +180,10 @@ impl<T: Plain> Ring<T, Any> {
 ///
 /// Implemented for every type with `zerocopy`'s `FromBytes`, `IntoBytes` and
 /// `Immutable`; derive those for your own.
-pub trait Plain: zerocopy::FromBytes + zerocopy::IntoBytes + zerocopy::Immutable + Copy + Send {}
+pub trait Plain:
+    zerocopy::FromBytes + zerocopy::IntoBytes + zerocopy::Immutable + Copy + Send
+{
+}
 impl<T> Plain for T where
     T: zerocopy::FromBytes + zerocopy::IntoBytes + zerocopy::Immutable + Copy + Send
 {
@@ -265,7 +285,9 @@ impl<T, S: Engine> Ring<T, S> {
 
 impl<T, S: Engine> Clone for Ring<T, S> {
     fn clone(&self) -> Self {
-        Self { core: self.core.clone() }
+        Self {
+            core: self.core.clone(),
+        }
     }
 }
 
@@ -419,16 +441,17 @@ impl<T: Send, S: Engine> Producer<T, S> {
         let mut ended = false;
         // SAFETY: this handle's own side; a whole `T` is written for `true`.
         let outcome = unsafe {
-            self.raw.push_run(&mut self.side, wanted, |slot| match values.next() {
-                Some(value) => {
-                    slot.cast::<T>().write(value);
-                    true
-                }
-                None => {
-                    ended = true;
-                    false
-                }
-            })
+            self.raw
+                .push_run(&mut self.side, wanted, |slot| match values.next() {
+                    Some(value) => {
+                        slot.cast::<T>().write(value);
+                        true
+                    }
+                    None => {
+                        ended = true;
+                        false
+                    }
+                })
         };
         std::mem::forget(unwinding);
         match outcome {
@@ -465,11 +488,12 @@ impl<T: Send, S: Engine> Producer<T, S> {
                 Err(_) => {
                     let core = self.core.clone();
                     let tally = self.tally.clone();
-                    let more = core.block_push(None, &tally, || match self.try_push_batch(values) {
-                        Ok(n) => Some(Ok(n)),
-                        Err(TryPushError::Closed(())) => Some(Err(())),
-                        Err(_) => None,
-                    });
+                    let more =
+                        core.block_push(None, &tally, || match self.try_push_batch(values) {
+                            Ok(n) => Some(Ok(n)),
+                            Err(TryPushError::Closed(())) => Some(Err(())),
+                            Err(_) => None,
+                        });
                     match more {
                         Ok(Ok(0)) => return Ok(done),
                         Ok(Ok(n)) => done += n,
@@ -493,7 +517,10 @@ impl<T: Send, S: Engine> Producer<T, S> {
         // SAFETY: this handle's own side; the guard keeps it borrowed, so one
         // claim is out at a time.
         match unsafe { self.raw.try_claim(&mut self.side) } {
-            Ok(lease) => Ok(Claim { producer: self, lease: Some(lease) }),
+            Ok(lease) => Ok(Claim {
+                producer: self,
+                lease: Some(lease),
+            }),
             Err(why) => {
                 self.tally.push_refused(why);
                 Err(TryPushError::new(why, ()))
@@ -504,7 +531,9 @@ impl<T: Send, S: Engine> Producer<T, S> {
     /// The ring this producer belongs to.
     #[must_use]
     pub fn ring(&self) -> Ring<T, S> {
-        Ring { core: self.core.clone() }
+        Ring {
+            core: self.core.clone(),
+        }
     }
 }
 
@@ -523,7 +552,7 @@ impl<T: Send, S: Engine> Consumer<T, S> {
         let taken = match unsafe { self.raw.try_take(&mut self.side) } {
             Ok(taken) => taken,
             Err(why) => {
-                self.tally.pop_refused(why);
+                self.core.refused_pop(&self.tally, why);
                 return Err(why.into());
             }
         };
@@ -614,7 +643,7 @@ impl<T: Send, S: Engine> Consumer<T, S> {
                 Ok(n)
             }
             Err(why) => {
-                self.tally.pop_refused(why);
+                self.core.refused_pop(&self.tally, why);
                 Err(why.into())
             }
         }
@@ -666,9 +695,12 @@ impl<T: Send, S: Engine> Consumer<T, S> {
         // SAFETY: this handle's own side; the guard keeps it borrowed, so one
         // take is out at a time.
         match unsafe { self.raw.try_take(&mut self.side) } {
-            Ok(lease) => Ok(Peek { consumer: self, lease: ManuallyDrop::new(lease) }),
+            Ok(lease) => Ok(Peek {
+                consumer: self,
+                lease: ManuallyDrop::new(lease),
+            }),
             Err(why) => {
-                self.tally.pop_refused(why);
+                self.core.refused_pop(&self.tally, why);
                 Err(why.into())
             }
         }
@@ -683,7 +715,9 @@ impl<T: Send, S: Engine> Consumer<T, S> {
     /// The ring this consumer belongs to.
     #[must_use]
     pub fn ring(&self) -> Ring<T, S> {
-        Ring { core: self.core.clone() }
+        Ring {
+            core: self.core.clone(),
+        }
     }
 
     pub(crate) fn core(&self) -> &Arc<Core<Typed<T>, Raw<T, S>>> {

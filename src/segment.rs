@@ -65,7 +65,13 @@ impl Head {
         bytes[0..8].copy_from_slice(&MAGIC);
         bytes[8..12].copy_from_slice(&LAYOUT_VERSION.to_le_bytes());
         bytes[12..16].copy_from_slice(&self.strategy.to_le_bytes());
-        let words = [self.capacity, self.elem_size, self.elem_align, self.flags, self.length];
+        let words = [
+            self.capacity,
+            self.elem_size,
+            self.elem_align,
+            self.flags,
+            self.length,
+        ];
         for (i, word) in words.into_iter().enumerate() {
             bytes[16 + 8 * i..24 + 8 * i].copy_from_slice(&word.to_le_bytes());
         }
@@ -80,7 +86,8 @@ impl Head {
         let u64_at = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("8 bytes"));
         if bytes[0..8] != MAGIC {
             return Err(BuildError::Corrupt(
-                "it does not begin with this library's magic bytes: another program's segment?".into(),
+                "it does not begin with this library's magic bytes: another program's segment?"
+                    .into(),
             ));
         }
         let version = u32_at(8);
@@ -90,7 +97,9 @@ impl Head {
             )));
         }
         if u64_at(56) != fnv1a(&bytes[..56]) {
-            return Err(BuildError::Corrupt("the head's checksum is wrong: it was damaged".into()));
+            return Err(BuildError::Corrupt(
+                "the head's checksum is wrong: it was damaged".into(),
+            ));
         }
         let head = Self {
             strategy: u32_at(12),
@@ -136,8 +145,14 @@ impl Head {
     pub fn difference(&self, asked: &Head) -> String {
         let mut parts = Vec::new();
         if self.strategy != asked.strategy {
-            let name = |n| Strategy::from_number(n).map_or_else(|| format!("number {n}"), |s| s.to_string());
-            parts.push(format!("strategy {} there, {} asked", name(self.strategy), name(asked.strategy)));
+            let name = |n| {
+                Strategy::from_number(n).map_or_else(|| format!("number {n}"), |s| s.to_string())
+            };
+            parts.push(format!(
+                "strategy {} there, {} asked",
+                name(self.strategy),
+                name(asked.strategy)
+            ));
         }
         for (what, there, wanted) in [
             ("capacity", self.capacity, asked.capacity),

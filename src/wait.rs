@@ -29,9 +29,11 @@
 use std::ptr::NonNull;
 use std::time::{Duration, Instant};
 
-use event_listener::{Event, IntoNotification};
-
-use crate::atomic::{Gate, GateWait, Padded, Profile, SPINS, Tuned, Word, YIELDS, light_barrier, mutate::skip, pause, yield_now};
+use crate::asynchronous::Tasks;
+use crate::atomic::{
+    Gate, GateWait, Padded, Profile, SPINS, Tuned, Word, YIELDS, light_barrier, mutate::skip,
+    pause, yield_now,
+};
 
 crate::steps! {
     /// Sleeper sees whether it is still announced.
@@ -104,7 +106,10 @@ pub(crate) enum WaitEnd {
 
 impl Bench {
     fn new() -> Self {
-        Self { waiting: Word::new(0), gate: Gate::new() }
+        Self {
+            waiting: Word::new(0),
+            gate: Gate::new(),
+        }
     }
 
     /// Whether somebody may be asleep: the fast path's one load.
@@ -117,15 +122,21 @@ impl Bench {
     /// Wakes up to `n` who wait here; answers how many it reached.
     #[cold]
     #[inline(never)]
-    pub(crate) fn wake(&self, n: usize, event: &Event, shared: bool) -> usize {
+    pub(crate) fn wake(&self, n: usize, tasks: &Tasks, shared: bool) -> usize {
         let seen = self.waiting.load(Tuned::acquire(WAKE_SEEN));
         let asleep = self.gate.open(u32::try_from(n).unwrap_or(u32::MAX), shared);
-        // Additional: one that was notified and has not looked yet is meant for
-        // another element.
-        let polled = if asleep < n { event.notify((n - asleep).additional()) } else { 0 };
+        // ORDER: `seen` was acquired, so a task that announced itself in it is
+        // known as one.
+        let polled = if asleep < n {
+            tasks.notify_more(n - asleep)
+        } else {
+            0
+        };
         if asleep + polled < n && seen & SOMEONE != 0 {
             // Fewer than we would have woken: nobody is left of those seen.
-            let _ = self.waiting.compare_exchange(seen, seen & !SOMEONE, Tuned::relaxed(WAKE_CLEAR));
+            let _ =
+                self.waiting
+                    .compare_exchange(seen, seen & !SOMEONE, Tuned::relaxed(WAKE_CLEAR));
         }
         asleep + polled
     }
@@ -137,7 +148,10 @@ impl Bench {
         let mut was = self.waiting.load(Tuned::relaxed(WAIT_CHECK));
         loop {
             let ours = was.wrapping_add(2) | SOMEONE;
-            match self.waiting.compare_exchange(was, ours, Tuned::seq_cst(WAIT_ANNOUNCE)) {
+            match self
+                .waiting
+                .compare_exchange(was, ours, Tuned::seq_cst(WAIT_ANNOUNCE))
+            {
                 Ok(_) => return (ours, Gate::heavy_barrier(shared)),
                 Err(now) => was = now,
             }
@@ -206,9 +220,9 @@ impl Bench {
     }
 
     /// Moves the sequence, so that everybody here looks up.
-    pub(crate) fn wake_all(&self, event: &Event, shared: bool) {
+    pub(crate) fn wake_all(&self, tasks: &Tasks, shared: bool) {
         self.gate.open(u32::MAX, shared);
-        event.notify(usize::MAX);
+        tasks.notify_all();
     }
 
     /// Sleeps here for a moment (a watcher on behalf of asynchronous waiters).

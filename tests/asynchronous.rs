@@ -36,16 +36,31 @@ fn many<S: Engine>() -> (usize, usize) {
 pub(crate) fn what_is_there_needs_no_waiting<S: Engine>() {
     let (ring, mut tx, mut rx) = one_of_each::<String, S>(2);
     let wakes = Arc::new(Wakes::default());
-    assert_eq!(poll_once(&mut tx.push_async("a".into()), &wakes), Poll::Ready(Ok(())));
-    assert_eq!(poll_once(&mut tx.push_async("b".into()), &wakes), Poll::Ready(Ok(())));
+    assert_eq!(
+        poll_once(&mut tx.push_async("a".into()), &wakes),
+        Poll::Ready(Ok(()))
+    );
+    assert_eq!(
+        poll_once(&mut tx.push_async("b".into()), &wakes),
+        Poll::Ready(Ok(()))
+    );
     assert!(poll_once(&mut tx.push_async("c".into()), &wakes).is_pending());
-    assert_eq!(poll_once(&mut rx.pop_async(), &wakes), Poll::Ready(Ok("a".to_string())));
+    assert_eq!(
+        poll_once(&mut rx.pop_async(), &wakes),
+        Poll::Ready(Ok("a".to_string()))
+    );
     assert_eq!(ring.len(), 1);
     ring.close();
     let refused = poll_once(&mut tx.push_async("d".into()), &wakes);
     assert_eq!(refused, Poll::Ready(Err(PushError::Closed("d".into()))));
-    assert_eq!(poll_once(&mut rx.pop_async(), &wakes), Poll::Ready(Ok("b".to_string())));
-    assert_eq!(poll_once(&mut rx.pop_async(), &wakes), Poll::Ready(Err(PopError::Closed)));
+    assert_eq!(
+        poll_once(&mut rx.pop_async(), &wakes),
+        Poll::Ready(Ok("b".to_string()))
+    );
+    assert_eq!(
+        poll_once(&mut rx.pop_async(), &wakes),
+        Poll::Ready(Err(PopError::Closed))
+    );
 }
 
 pub(crate) fn a_waiting_future_is_woken_by_the_other_side<S: Engine>() {
@@ -53,7 +68,10 @@ pub(crate) fn a_waiting_future_is_woken_by_the_other_side<S: Engine>() {
     let wakes = Arc::new(Wakes::default());
     let mut pop = rx.pop_async();
     assert!(poll_once(&mut pop, &wakes).is_pending());
-    assert!(poll_once(&mut pop, &wakes).is_pending(), "a second poll changes nothing");
+    assert!(
+        poll_once(&mut pop, &wakes).is_pending(),
+        "a second poll changes nothing"
+    );
     assert_eq!(wakes.count(), 0);
     tx.try_push(1).unwrap();
     assert!(wakes.count() > 0);
@@ -73,7 +91,10 @@ pub(crate) fn a_waiting_future_is_woken_by_the_other_side<S: Engine>() {
     assert!(poll_once(&mut pop, &wakes).is_pending());
     ring.close();
     assert!(wakes.count() > 0, "closing wakes");
-    assert_eq!(poll_once(&mut pop, &wakes), Poll::Ready(Err(PopError::Closed)));
+    assert_eq!(
+        poll_once(&mut pop, &wakes),
+        Poll::Ready(Err(PopError::Closed))
+    );
 }
 
 /// Two elements for two waiters: the second is not swallowed because the first
@@ -85,7 +106,10 @@ pub(crate) fn each_element_wakes_a_waiter_of_its_own<S: Engine>() {
     let ring = Ring::<u32, S>::new(4).unwrap();
     let mut tx = ring.producer().unwrap();
     let mut consumers: Vec<_> = (0..3).map(|_| ring.consumer().unwrap()).collect();
-    let wakes: Vec<_> = consumers.iter().map(|_| Arc::new(Wakes::default())).collect();
+    let wakes: Vec<_> = consumers
+        .iter()
+        .map(|_| Arc::new(Wakes::default()))
+        .collect();
     let mut waiting: Vec<_> = consumers.iter_mut().map(Consumer::pop_async).collect();
     for (future, wakes) in waiting.iter_mut().zip(&wakes) {
         assert!(poll_once(future, wakes).is_pending());
@@ -96,7 +120,9 @@ pub(crate) fn each_element_wakes_a_waiter_of_its_own<S: Engine>() {
     assert!(wakes.iter().all(|w| w.count() > 0), "{wakes:?}");
     let mut got = Vec::new();
     for (future, wakes) in waiting.iter_mut().zip(&wakes) {
-        let Poll::Ready(Ok(value)) = poll_once(future, wakes) else { panic!("pending") };
+        let Poll::Ready(Ok(value)) = poll_once(future, wakes) else {
+            panic!("pending")
+        };
         got.push(value);
     }
     got.sort_unstable();
@@ -155,24 +181,47 @@ pub(crate) fn the_end_of_a_claim_wakes_whom_it_held_up<S: Engine>() {
         // Consumers of a closed ring, all of whom have something to hear.
         let ring = Ring::<u32, S>::new(4).unwrap();
         let mut a = ring.producer().unwrap();
-        let mut consumers: Vec<_> = (0..many::<S>().1).map(|_| ring.consumer().unwrap()).collect();
+        let mut consumers: Vec<_> = (0..many::<S>().1)
+            .map(|_| ring.consumer().unwrap())
+            .collect();
         let claim = a.try_claim().unwrap();
         ring.close();
-        let wakes: Vec<_> = consumers.iter().map(|_| Arc::new(Wakes::default())).collect();
+        let wakes: Vec<_> = consumers
+            .iter()
+            .map(|_| Arc::new(Wakes::default()))
+            .collect();
         let mut waiting: Vec<_> = consumers.iter_mut().map(Consumer::pop_async).collect();
         let held_up = waiting
             .iter_mut()
             .zip(&wakes)
             .filter_map(|(future, wakes)| poll_once(future, wakes).is_pending().then_some(()))
             .count();
-        let committed = if commit { claim.commit(1).is_ok() } else { drop(claim); false };
+        let committed = if commit {
+            claim.commit(1).is_ok()
+        } else {
+            drop(claim);
+            false
+        };
         if held_up == waiting.len() {
-            assert!(wakes.iter().all(|w| w.count() > 0), "commit {commit}: {wakes:?}");
-            let answers: Vec<_> =
-                waiting.iter_mut().zip(&wakes).map(|(f, w)| poll_once(f, w)).collect();
+            assert!(
+                wakes.iter().all(|w| w.count() > 0),
+                "commit {commit}: {wakes:?}"
+            );
+            let answers: Vec<_> = waiting
+                .iter_mut()
+                .zip(&wakes)
+                .map(|(f, w)| poll_once(f, w))
+                .collect();
             let got = answers.iter().filter(|a| **a == Poll::Ready(Ok(1))).count();
-            let closed = answers.iter().filter(|a| **a == Poll::Ready(Err(PopError::Closed))).count();
-            assert_eq!((got, got + closed), (usize::from(committed), answers.len()), "{answers:?}");
+            let closed = answers
+                .iter()
+                .filter(|a| **a == Poll::Ready(Err(PopError::Closed)))
+                .count();
+            assert_eq!(
+                (got, got + closed),
+                (usize::from(committed), answers.len()),
+                "{answers:?}"
+            );
         }
     }
 }
@@ -357,7 +406,11 @@ pub(crate) fn cancelling_between_threads_loses_nothing<S: Engine>() {
                 for i in 0..share {
                     // A cancelled push drops its value: the number is tried again.
                     loop {
-                        let polls = if random.one_in(2) { 1 + random.below(2) } else { usize::MAX };
+                        let polls = if random.one_in(2) {
+                            1 + random.below(2)
+                        } else {
+                            usize::MAX
+                        };
                         match block_on(limited(tx.push_async(id * share + i), polls)) {
                             Some(outcome) => break outcome.unwrap(),
                             None => std::thread::yield_now(),
@@ -376,7 +429,11 @@ pub(crate) fn cancelling_between_threads_loses_nothing<S: Engine>() {
                     let mut random = Random::new(100 + id);
                     let mut got = Vec::new();
                     loop {
-                        let polls = if random.one_in(2) { 1 + random.below(2) } else { usize::MAX };
+                        let polls = if random.one_in(2) {
+                            1 + random.below(2)
+                        } else {
+                            usize::MAX
+                        };
                         match block_on(limited(rx.pop_async(), polls)) {
                             Some(Ok(value)) => got.push(value),
                             Some(Err(why)) => {
@@ -389,7 +446,10 @@ pub(crate) fn cancelling_between_threads_loses_nothing<S: Engine>() {
                 })
             })
             .collect();
-        poppers.into_iter().flat_map(|p| p.join().unwrap()).collect()
+        poppers
+            .into_iter()
+            .flat_map(|p| p.join().unwrap())
+            .collect()
     });
     got.sort_unstable();
     assert_eq!(got, Vec::from_iter(0..share * producers as u64));
@@ -397,13 +457,19 @@ pub(crate) fn cancelling_between_threads_loses_nothing<S: Engine>() {
 
 /// Polls at most `polls` times, then gives up and drops the future.
 async fn limited<F: Future + Unpin>(mut future: F, mut polls: usize) -> Option<F::Output> {
-    poll_fn(move |context: &mut Context<'_>| match Pin::new(&mut future).poll(context) {
-        Poll::Ready(output) => Poll::Ready(Some(output)),
-        Poll::Pending => {
-            polls -= 1;
-            if polls == 0 { Poll::Ready(None) } else { Poll::Pending }
-        }
-    })
+    poll_fn(
+        move |context: &mut Context<'_>| match Pin::new(&mut future).poll(context) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending => {
+                polls -= 1;
+                if polls == 0 {
+                    Poll::Ready(None)
+                } else {
+                    Poll::Pending
+                }
+            }
+        },
+    )
     .await
 }
 
@@ -458,15 +524,22 @@ mod between_processes {
     use turtle_buffers::{OpenMode, Options, RingBuffer, Strategy};
 
     fn open(name: &str, strategy: Strategy, open: OpenMode) -> RingBuffer<u64> {
-        let options =
-            Options { strategy: Some(strategy), capacity: 4, path: Some(name.into()), open, ..Options::default() };
+        let options = Options {
+            strategy: Some(strategy),
+            capacity: 4,
+            path: Some(name.into()),
+            open,
+            ..Options::default()
+        };
         Ring::open(&options).unwrap()
     }
 
     /// What peers do; in the test program itself it is nothing.
     #[test]
     fn child_entry() {
-        let Some((case, argument)) = case() else { return };
+        let Some((case, argument)) = case() else {
+            return;
+        };
         let (strategy, name) = argument.split_once(' ').unwrap();
         let ring = open(name, strategy.parse().unwrap(), OpenMode::Attach);
         match case.as_str() {

@@ -12,6 +12,10 @@ mod close;
 mod drops;
 #[path = "conformance/erased.rs"]
 mod erased;
+#[path = "conformance/erased_life.rs"]
+mod erased_life;
+#[path = "conformance/erased_slots.rs"]
+mod erased_slots;
 #[path = "conformance/handles.rs"]
 mod handles;
 #[path = "conformance/one_engine.rs"]
@@ -102,35 +106,41 @@ macro_rules! typed_bodies {
 }
 
 macro_rules! erased {
-    ($strategy:expr => $($body:ident,)+) => {
-        mod erased {
-            $(#[test] fn $body() { crate::erased::$body($strategy); })+
+    ($strategy:expr => $($file:ident { $($body:ident,)+ })+) => {$(
+        mod $file {
+            $(#[test] fn $body() { crate::$file::$body($strategy); })+
         }
-    };
+    )+};
 }
 
 macro_rules! erased_bodies {
     ($strategy:expr) => {
         erased! { $strategy =>
-            capacity_is_exact_for_every_size,
-            elements_need_no_alignment_of_the_caller,
-            batches_are_partial_or_whole,
-            records_keep_their_length,
-            a_record_that_does_not_fit_stays,
-            plain_and_record_calls_do_not_mix,
-            a_claimed_slot_is_committed_or_abandoned_once,
-            a_claimed_record_is_committed_with_its_length,
-            a_peeked_slot_is_released_once,
-            addresses_that_are_no_slot_are_refused,
-            closing_drains_before_it_says_closed,
-            waits_time_out_and_are_interrupted,
-            waits_end_when_the_other_side_moves,
-            the_hook_sees_what_is_left_once,
-            threads_take_and_leave_their_sides,
-            explicit_handles_obey_the_arity,
-            the_event_descriptor_tells_of_elements,
-            statistics_count_what_happened,
-            impossible_options_are_errors,
+            erased {
+                capacity_is_exact_for_every_size,
+                elements_need_no_alignment_of_the_caller,
+                batches_are_partial_or_whole,
+                records_keep_their_length,
+                a_record_that_does_not_fit_stays,
+                plain_and_record_calls_do_not_mix,
+                the_hook_sees_what_is_left_once,
+                impossible_options_are_errors,
+            }
+            erased_slots {
+                a_claimed_slot_is_committed_or_abandoned_once,
+                a_claimed_record_is_committed_with_its_length,
+                a_peeked_slot_is_released_once,
+                addresses_that_are_no_slot_are_refused,
+            }
+            erased_life {
+                closing_drains_before_it_says_closed,
+                waits_time_out_and_are_interrupted,
+                waits_end_when_the_other_side_moves,
+                threads_take_and_leave_their_sides,
+                explicit_handles_obey_the_arity,
+                the_event_descriptor_tells_of_elements,
+                statistics_count_what_happened,
+            }
         }
     };
 }

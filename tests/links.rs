@@ -36,7 +36,10 @@ fn rust_files(folders: &[&str]) -> Vec<PathBuf> {
 }
 
 fn shown(path: &Path) -> String {
-    path.strip_prefix(root()).unwrap_or(path).display().to_string()
+    path.strip_prefix(root())
+        .unwrap_or(path)
+        .display()
+        .to_string()
 }
 
 /// A source file up to its unit tests.
@@ -53,7 +56,11 @@ struct Row {
 }
 
 fn in_backticks(cell: &str) -> Vec<String> {
-    cell.split('`').skip(1).step_by(2).map(str::to_string).collect()
+    cell.split('`')
+        .skip(1)
+        .step_by(2)
+        .map(str::to_string)
+        .collect()
 }
 
 fn step_table(source: &str) -> Vec<Row> {
@@ -64,8 +71,16 @@ fn step_table(source: &str) -> Vec<Row> {
         .take_while(|line| !line.starts_with("//! # ") && line.starts_with("//!"))
         .filter(|line| line.starts_with("//! | `"))
         .map(|line| {
-            let cells: Vec<_> = line.trim_start_matches("//! ").trim_matches('|').split('|').collect();
-            assert_eq!(cells.len(), 5, "step | access | order | pairs with | why: {line}");
+            let cells: Vec<_> = line
+                .trim_start_matches("//! ")
+                .trim_matches('|')
+                .split('|')
+                .collect();
+            assert_eq!(
+                cells.len(),
+                5,
+                "step | access | order | pairs with | why: {line}"
+            );
             Row {
                 names: in_backticks(cells[0]),
                 order: cells[2].trim().to_string(),
@@ -79,15 +94,26 @@ fn step_table(source: &str) -> Vec<Row> {
 fn uses(source: &str) -> BTreeMap<String, BTreeSet<String>> {
     let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let source = without_tests(source);
-    let code: String = source.lines().map(|l| l.split("//").next().unwrap()).collect::<Vec<_>>().join("\n");
+    let code: String = source
+        .lines()
+        .map(|l| l.split("//").next().unwrap())
+        .collect::<Vec<_>>()
+        .join("\n");
     for profile in ["P::", "Tuned::"] {
         for (at, _) in code.match_indices(profile) {
             let rest = &code[at + profile.len()..];
-            let Some((order, rest)) = rest.split_once('(') else { continue };
-            let Some((step, _)) = rest.split_once(')') else { continue };
-            let is_step = step.chars().all(|c| c.is_ascii_uppercase() || c == '_') && !step.is_empty();
+            let Some((order, rest)) = rest.split_once('(') else {
+                continue;
+            };
+            let Some((step, _)) = rest.split_once(')') else {
+                continue;
+            };
+            let is_step =
+                step.chars().all(|c| c.is_ascii_uppercase() || c == '_') && !step.is_empty();
             if is_step && order.chars().all(|c| c.is_ascii_lowercase() || c == '_') {
-                uses.entry(step.to_string()).or_default().insert(order.to_string());
+                uses.entry(step.to_string())
+                    .or_default()
+                    .insert(order.to_string());
             }
         }
     }
@@ -97,20 +123,46 @@ fn uses(source: &str) -> BTreeMap<String, BTreeSet<String>> {
 fn table_agrees(path: &str, steps: &[Step]) {
     let source = read(path);
     let table = step_table(&source);
-    let names: Vec<&str> = table.iter().flat_map(|r| r.names.iter().map(String::as_str)).collect();
+    let names: Vec<&str> = table
+        .iter()
+        .flat_map(|r| r.names.iter().map(String::as_str))
+        .collect();
     let declared: Vec<&str> = steps.iter().map(|s| s.name()).collect();
-    assert_eq!(names, declared, "{path}: table (left) and steps! (right), in order");
-    assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{path}: twice");
+    assert_eq!(
+        names, declared,
+        "{path}: table (left) and steps! (right), in order"
+    );
+    assert_eq!(
+        names.iter().collect::<BTreeSet<_>>().len(),
+        names.len(),
+        "{path}: twice"
+    );
 
     let uses = uses(&source);
     for row in &table {
         for name in &row.names {
-            let used = uses.get(name).unwrap_or_else(|| panic!("{path}: {name} is used nowhere"));
+            if row.order == "–" {
+                // No access of its own, only a place that the mutants can take away.
+                let skipped = without_tests(&source).contains(&format!("skip({name})"));
+                assert!(skipped, "{path}: {name} has no order and is used nowhere");
+                continue;
+            }
+            let used = uses
+                .get(name)
+                .unwrap_or_else(|| panic!("{path}: {name} is used nowhere"));
             let used: Vec<_> = used.iter().map(String::as_str).collect();
-            assert_eq!(used, [row.order.as_str()], "{path}: {name}, code (left) and table (right)");
+            assert_eq!(
+                used,
+                [row.order.as_str()],
+                "{path}: {name}, code (left) and table (right)"
+            );
         }
         for pair in &row.pairs {
-            assert!(declared.contains(&pair.as_str()), "{path}: {:?} pairs with {pair}?", row.names);
+            assert!(
+                declared.contains(&pair.as_str()),
+                "{path}: {:?} pairs with {pair}?",
+                row.names
+            );
         }
     }
     let known: BTreeSet<_> = uses.keys().map(String::as_str).collect();
@@ -143,11 +195,25 @@ fn module_docs_have_their_sections_in_order() {
     for strategy in Strategy::ALL {
         let path = format!("src/strategy/{strategy}.rs");
         let source = read(&path);
-        let sections: Vec<&str> = source.lines().filter_map(|l| l.strip_prefix("//! # ")).collect();
-        let usual =
-            ["Idea", "State", "Invariants", "Steps", "Linearization", "Progress", "Limits", "Evidence"];
+        let sections: Vec<&str> = source
+            .lines()
+            .filter_map(|l| l.strip_prefix("//! # "))
+            .collect();
+        let usual = [
+            "Idea",
+            "State",
+            "Invariants",
+            "Steps",
+            "Linearization",
+            "Progress",
+            "Limits",
+            "Evidence",
+        ];
         assert_eq!(sections, usual, "{path}");
-        assert!(source.contains("//! Source: "), "{path}: where the algorithm comes from");
+        assert!(
+            source.contains("//! Source: "),
+            "{path}: where the algorithm comes from"
+        );
         let files: Vec<_> = source
             .lines()
             .skip_while(|l| *l != "//! # Evidence")
@@ -157,7 +223,10 @@ fn module_docs_have_their_sections_in_order() {
             .collect();
         assert!(!files.is_empty(), "{path}: no evidence is named");
         for file in files {
-            assert!(root().join(&file).exists(), "{path} names {file}, which is not there");
+            assert!(
+                root().join(&file).exists(),
+                "{path} names {file}, which is not there"
+            );
         }
     }
 }
@@ -165,7 +234,9 @@ fn module_docs_have_their_sections_in_order() {
 fn row<'a>(text: &'a str, strategy: Strategy, path: &str) -> &'a str {
     let start = format!("| `{strategy}` |");
     let mut rows = text.lines().filter(|l| l.starts_with(&start));
-    let row = rows.next().unwrap_or_else(|| panic!("{path} has no row that begins {start:?}"));
+    let row = rows
+        .next()
+        .unwrap_or_else(|| panic!("{path} has no row that begins {start:?}"));
     assert!(rows.next().is_none(), "{path} has two rows for {strategy}");
     row
 }
@@ -180,15 +251,25 @@ fn the_readme_lists_every_strategy_as_it_is() {
         let traits = strategy.traits();
         let arity = format!("{} to {}", word(traits.producers), word(traits.consumers));
         let row = row(&readme, strategy, "README.md");
-        assert!(row.contains(&arity), "README.md says nothing of {arity:?}: {row}");
+        assert!(
+            row.contains(&arity),
+            "README.md says nothing of {arity:?}: {row}"
+        );
         let file = format!("src/strategy/{strategy}.rs");
-        assert!(row.contains(&file), "README.md: the row leads to {file}: {row}");
+        assert!(
+            row.contains(&file),
+            "README.md: the row leads to {file}: {row}"
+        );
     }
     let rows = readme
         .lines()
         .filter(|l| l.starts_with("| `") && l.contains("src/strategy/"))
         .count();
-    assert_eq!(rows, Strategy::ALL.len(), "README.md has rows for strategies that are not there");
+    assert_eq!(
+        rows,
+        Strategy::ALL.len(),
+        "README.md has rows for strategies that are not there"
+    );
 }
 
 #[test]
@@ -203,9 +284,14 @@ fn the_header_has_the_numbers() {
         let name = format!("TURTLE_{}", strategy.name().to_uppercase());
         let number = header.lines().find_map(|line| {
             let mut words = line.split_whitespace();
-            (words.next() == Some("#define") && words.next() == Some(&name)).then(|| words.next())?
+            (words.next() == Some("#define") && words.next() == Some(&name))
+                .then(|| words.next())?
         });
-        assert_eq!(number, Some(&*(strategy as u32).to_string()), "{path}: #define {name}");
+        assert_eq!(
+            number,
+            Some(&*(strategy as u32).to_string()),
+            "{path}: #define {name}"
+        );
     }
 }
 
@@ -213,7 +299,10 @@ fn the_header_has_the_numbers() {
 fn the_changelog_mentions_every_strategy() {
     let changelog = read("CHANGELOG.md");
     for strategy in Strategy::ALL {
-        assert!(changelog.contains(&format!("`{strategy}`")), "CHANGELOG.md: nothing of `{strategy}`");
+        assert!(
+            changelog.contains(&format!("`{strategy}`")),
+            "CHANGELOG.md: nothing of `{strategy}`"
+        );
     }
 }
 
@@ -228,7 +317,12 @@ fn every_unsafe_block_says_why() {
         let mut allowed_until = 0;
         for (at, line) in lines.iter().enumerate() {
             if line.contains("allow(clippy::undocumented_unsafe_blocks)") {
-                assert!(line.contains("//"), "{}:{}: an allow needs a reason", shown(&file), at + 1);
+                assert!(
+                    line.contains("//"),
+                    "{}:{}: an allow needs a reason",
+                    shown(&file),
+                    at + 1
+                );
                 let indent = line.len() - line.trim_start().len();
                 let end = (at + 1..lines.len())
                     .find(|&l| lines[l].starts_with(&format!("{}}}", " ".repeat(indent))));
@@ -240,19 +334,34 @@ fn every_unsafe_block_says_why() {
                 continue;
             }
             // The comment stands above the statement, or inside it above the line.
-            let from = (0..at).rev().take(8).take_while(|&l| !lines[l].trim().is_empty()).last().unwrap_or(at);
+            let from = (0..at)
+                .rev()
+                .take(8)
+                .take_while(|&l| !lines[l].trim().is_empty())
+                .last()
+                .unwrap_or(at);
             if !lines[from..=at].iter().any(|l| l.contains("SAFETY:")) {
                 missing.push(format!("{}:{}: {}", shown(&file), at + 1, line.trim()));
             }
         }
     }
-    assert!(missing.is_empty(), "no SAFETY comment:\n{}", missing.join("\n"));
+    assert!(
+        missing.is_empty(),
+        "no SAFETY comment:\n{}",
+        missing.join("\n")
+    );
 }
 
 /// Only doors choose by target or model checker.
 #[test]
 fn strategies_have_no_cfg_of_their_own() {
-    for file in rust_files(&["src/strategy", "src/ring.rs", "src/wait.rs", "src/erased.rs", "src/asynchronous.rs"]) {
+    for file in rust_files(&[
+        "src/strategy",
+        "src/ring.rs",
+        "src/wait.rs",
+        "src/erased.rs",
+        "src/asynchronous.rs",
+    ]) {
         for (at, line) in std::fs::read_to_string(&file).unwrap().lines().enumerate() {
             let code = line.split("//").next().unwrap();
             let other = code.contains("cfg") && !code.contains("#[cfg(test)]");
@@ -265,8 +374,12 @@ fn strategies_have_no_cfg_of_their_own() {
 #[test]
 fn nobody_branches_on_a_strategy() {
     let own = |file: &str| {
-        Strategy::ALL.iter().any(|s| file == format!("src/strategy/{s}.rs"))
-            || ["src/strategy/mod.rs", "src/check", "src/lib.rs"].iter().any(|f| file.starts_with(f))
+        Strategy::ALL
+            .iter()
+            .any(|s| file == format!("src/strategy/{s}.rs"))
+            || ["src/strategy/mod.rs", "src/check", "src/lib.rs"]
+                .iter()
+                .any(|f| file.starts_with(f))
     };
     for file in rust_files(&["src"]) {
         let name = shown(&file);
@@ -278,7 +391,12 @@ fn nobody_branches_on_a_strategy() {
             let code = line.split("//").next().unwrap();
             for strategy in Strategy::ALL {
                 let variant = format!("Strategy::{strategy:?}");
-                assert!(!code.contains(&variant), "{name}:{}: {}", at + 1, line.trim());
+                assert!(
+                    !code.contains(&variant),
+                    "{name}:{}: {}",
+                    at + 1,
+                    line.trim()
+                );
             }
         }
     }
@@ -288,14 +406,22 @@ fn nobody_branches_on_a_strategy() {
 #[test]
 fn documents_name_files_that_exist() {
     let mut missing = Vec::new();
-    let documents = ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/guarantees.md", "docs/trust.md"];
+    let documents = [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/architecture.md",
+        "docs/guarantees.md",
+        "docs/trust.md",
+    ];
     for path in documents.into_iter().filter(|p| root().join(p).exists()) {
         let text = read(path);
         for file in in_backticks(&text) {
             let looks_like_one = ["src/", "tests/", "docs/", "include/", "scripts/", "tools/"]
                 .iter()
                 .any(|folder| file.starts_with(folder))
-                && file.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c));
+                && file
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c));
             if looks_like_one && !root().join(&file).exists() {
                 missing.push(format!("{path}: {file}"));
             }

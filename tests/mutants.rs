@@ -32,7 +32,7 @@ const CAUGHT: &[(&str, &str, &str)] = &[
     ("spsc", "POP_RELEASE", "reuse_1"),
     ("spsc", "SEAL_MARK", "seal_push"),
     ("spsc", "SEAL_DONE", "seal_pop"),
-    ("wait", "WAIT_CHECK", "wait_busy"),
+    ("wait", "WAIT_CHECK", "wait_again"),
     ("wait", "WAIT_ANNOUNCE", "wait_both"),
     ("wait", "WAIT_LOOK", "wait_pop"),
     ("wait", "WAKE_LOOK", "wait_pop"),
@@ -46,16 +46,27 @@ const SURVIVE: &[(&str, &str, &str)] = &[];
 const BY_HAND: &[(&str, &str, &str)] = &[
     ("turn-early", "published before it is written", "reuse_1"),
     ("spsc-early", "published before it is written", "reuse_1"),
-    ("turn-flag", "a push succeeds after closing: the mark is not where pushes decide", "seal_push"),
-    ("spsc-flag", "a push succeeds after closing: the mark is not where pushes decide", "seal_push"),
+    (
+        "turn-flag",
+        "a push succeeds after closing: the mark is not where pushes decide",
+        "seal_push",
+    ),
+    (
+        "spsc-flag",
+        "a push succeeds after closing: the mark is not where pushes decide",
+        "seal_push",
+    ),
     ("turn-toggle", "closing twice opens again", "seal_twice"),
     ("spsc-toggle", "closing twice opens again", "seal_twice"),
 ];
 
 /// The clients for a change in this module, the expected one first.
 fn order(engine: &str, waits: bool, first: Option<&'static str>) -> Vec<&'static str> {
-    let mut names: Vec<_> =
-        engine_clients(engine).iter().filter(|c| c.waits == waits).map(|c| c.name).collect();
+    let mut names: Vec<_> = engine_clients(engine)
+        .iter()
+        .filter(|c| c.waits == waits)
+        .map(|c| c.name)
+        .collect();
     if let Some(first) = first {
         names.retain(|name| *name != first);
         names.insert(0, first);
@@ -73,35 +84,58 @@ fn jobs(module: Module) -> Vec<Job> {
     });
     left_out
         .map(|step| {
-            let expected = CAUGHT.iter().find(|(m, s, _)| (*m, *s) == (module.name, step.name()));
+            let expected = CAUGHT
+                .iter()
+                .find(|(m, s, _)| (*m, *s) == (module.name, step.name()));
             let clients = order(engine, waits, expected.map(|(_, _, client)| *client));
-            Job { engine, change: Change::LeaveOut(*step), clients }
+            Job {
+                engine,
+                change: Change::LeaveOut(*step),
+                clients,
+            }
         })
         .collect()
 }
 
 fn report(module: &str, found: &Found, wrong: &mut Vec<String>) {
-    let Change::LeaveOut(step) = found.job.change else { unreachable!() };
+    let Change::LeaveOut(step) = found.job.change else {
+        unreachable!()
+    };
     let step = step.name();
     let expected = CAUGHT.iter().find(|(m, s, _)| (*m, *s) == (module, step));
     let reason = SURVIVE.iter().find(|(m, s, _)| (*m, *s) == (module, step));
     match &found.caught {
         Some((client, how)) => {
-            println!("{module:<5} without {step:<16} caught by {client}: {how} ({} executions)", found.executions);
+            println!(
+                "{module:<5} without {step:<16} caught by {client}: {how} ({} executions)",
+                found.executions
+            );
             match expected {
                 Some((_, _, named)) if named == client => {}
-                Some((_, _, named)) => wrong.push(format!("{module} {step}: {client} notices, not {named}")),
-                None => wrong.push(format!("(\"{module}\", \"{step}\", \"{client}\"), // missing in CAUGHT")),
+                Some((_, _, named)) => {
+                    wrong.push(format!("{module} {step}: {client} notices, not {named}"))
+                }
+                None => wrong.push(format!(
+                    "(\"{module}\", \"{step}\", \"{client}\"), // missing in CAUGHT"
+                )),
             }
             if reason.is_some() {
-                wrong.push(format!("{module} {step}: is caught, and listed as a survivor"));
+                wrong.push(format!(
+                    "{module} {step}: is caught, and listed as a survivor"
+                ));
             }
         }
         None => {
             let why = reason.map_or("NO REASON", |(_, _, why)| why);
-            println!("{module:<5} without {step:<16} survives: {why} ({} executions, left out {} times)", found.executions, found.times);
+            println!(
+                "{module:<5} without {step:<16} survives: {why} ({} executions, left out {} times)",
+                found.executions, found.times
+            );
             if reason.is_none() {
-                wrong.push(format!("{module} {step}: survives, left out {} times in {} executions", found.times, found.executions));
+                wrong.push(format!(
+                    "{module} {step}: survives, left out {} times in {} executions",
+                    found.times, found.executions
+                ));
             }
             if found.times == 0 {
                 wrong.push(format!("{module} {step}: no client comes by"));
@@ -124,8 +158,12 @@ fn every_step_left_out_is_noticed() {
     let caught = found.iter().filter(|f| f.caught.is_some()).count();
     println!("{caught} of {} mutants caught", found.len());
     for (module, step, _) in CAUGHT.iter().chain(SURVIVE) {
-        if !all.iter().any(|(m, job)| m == module && matches!(job.change, Change::LeaveOut(s) if s.name() == *step)) {
-            wrong.push(format!("{module} {step} is in a list, and is no step that can be left out"));
+        if !all.iter().any(|(m, job)| {
+            m == module && matches!(job.change, Change::LeaveOut(s) if s.name() == *step)
+        }) {
+            wrong.push(format!(
+                "{module} {step} is in a list, and is no step that can be left out"
+            ));
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
@@ -135,12 +173,19 @@ fn every_step_left_out_is_noticed() {
 fn engines_that_are_wrong_by_hand_are_noticed() {
     let jobs = BY_HAND
         .iter()
-        .map(|(engine, _, client)| Job { engine, change: Change::Nothing, clients: vec![client] })
+        .map(|(engine, _, client)| Job {
+            engine,
+            change: Change::Nothing,
+            clients: vec![client],
+        })
         .collect();
     let mut survived = Vec::new();
     for (found, (engine, what, client)) in cases::sweep(jobs).iter().zip(BY_HAND) {
         match &found.caught {
-            Some((_, how)) => println!("{engine}: {what}: caught by {client}: {how} ({} executions)", found.executions),
+            Some((_, how)) => println!(
+                "{engine}: {what}: caught by {client}: {how} ({} executions)",
+                found.executions
+            ),
             None => survived.push(format!("{engine}: {what}: {client} does not notice")),
         }
     }
@@ -152,9 +197,16 @@ fn engines_that_are_wrong_by_hand_are_noticed() {
 #[test]
 fn one_case() {
     cases::perform_if_asked();
-    let case = |engine| cases::Case { engine, client: "reuse_1", change: Change::Nothing };
+    let case = |engine| cases::Case {
+        engine,
+        client: "reuse_1",
+        change: Change::Nothing,
+    };
     for engine in ["turn", "spsc"] {
         let verdict = cases::run(&case(engine));
-        assert!(matches!(verdict, cases::Verdict::Survived { times: 0, .. }), "{engine}: {verdict:?}");
+        assert!(
+            matches!(verdict, cases::Verdict::Survived { times: 0, .. }),
+            "{engine}: {verdict:?}"
+        );
     }
 }

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 use proptest::prelude::*;
 use proptest::strategy::Strategy as _;
-use turtle_buffers::erased::{DynRing, Outcome, Pop, Push, open};
+use turtle_buffers::erased::{DynRing, Outcome, open};
 use turtle_buffers::{
     Claim, Options, Peek, PopError, PushError, Ring, RingBuffer, Strategy, TryPopError,
     TryPushError,
@@ -22,11 +22,15 @@ enum Call {
     PushBatch(usize),
     /// Gives this many of so many that it says.
     ShortBatch(usize, usize),
-    Claim { commit: bool },
+    Claim {
+        commit: bool,
+    },
     TryPop,
     PopNow,
     PopBatch(usize),
-    Peek { take: bool },
+    Peek {
+        take: bool,
+    },
     /// Pops, pushes or closes while a claim is out.
     Within(Box<Call>, bool),
     Close,
@@ -52,12 +56,16 @@ fn calls() -> impl proptest::strategy::Strategy<Value = Vec<Call>> {
         1 => Just(Call::NewHandles),
     ];
     // At most one close, at some place or none.
-    (prop::collection::vec(call, 0..80), prop::option::of(0_usize..80)).prop_map(|(mut calls, close)| {
-        if let Some(at) = close {
-            calls.insert(at.min(calls.len()), Call::Close);
-        }
-        calls
-    })
+    (
+        prop::collection::vec(call, 0..80),
+        prop::option::of(0_usize..80),
+    )
+        .prop_map(|(mut calls, close)| {
+            if let Some(at) = close {
+                calls.insert(at.min(calls.len()), Call::Close);
+            }
+            calls
+        })
 }
 
 /// What is inside: `None` where an engine may have a void slot, left by a claim
@@ -89,7 +97,10 @@ impl Model {
                 assert!(n <= wanted.min(room), "{n} of {wanted} into {self:?}");
                 if n < wanted.min(room) {
                     // Less than there was room for: voids stood in the way.
-                    assert!(n > 0 && self.inside.len() + n >= self.capacity, "{n} of {wanted} into {self:?}");
+                    assert!(
+                        n > 0 && self.inside.len() + n >= self.capacity,
+                        "{n} of {wanted} into {self:?}"
+                    );
                 }
                 for _ in 0..n {
                     self.inside.push_back(Some(self.next));
@@ -122,8 +133,12 @@ impl Model {
                     assert_eq!(self.inside.pop_front(), Some(Some(value)));
                 }
             }
-            Err(TryPopError::Empty) => assert!(max > 0 && self.len() == 0 && !self.closed, "{self:?}"),
-            Err(TryPopError::Closed) => assert!(max > 0 && self.len() == 0 && self.closed, "{self:?}"),
+            Err(TryPopError::Empty) => {
+                assert!(max > 0 && self.len() == 0 && !self.closed, "{self:?}")
+            }
+            Err(TryPopError::Closed) => {
+                assert!(max > 0 && self.len() == 0 && self.closed, "{self:?}")
+            }
             Err(TryPopError::Busy) => panic!("nobody else is there: {self:?}"),
         }
     }
@@ -156,30 +171,46 @@ impl Iterator for Short {
 impl ExactSizeIterator for Short {}
 
 fn typed(strategy: Strategy, capacity: usize, calls: &[Call]) {
-    let ring: Ring<u64> =
-        RingBuffer::builder().strategy(strategy).capacity(capacity).build().unwrap();
+    let ring: Ring<u64> = RingBuffer::builder()
+        .strategy(strategy)
+        .capacity(capacity)
+        .build()
+        .unwrap();
     let mut tx = ring.producer().unwrap();
     let mut rx = ring.consumer().unwrap();
-    let mut model = Model { inside: VecDeque::new(), capacity, closed: false, next: 0 };
+    let mut model = Model {
+        inside: VecDeque::new(),
+        capacity,
+        closed: false,
+        next: 0,
+    };
 
-    fn pop(call: &Call, rx: &mut turtle_buffers::Consumer<u64>) -> (usize, Result<Vec<u64>, TryPopError>) {
+    fn pop(
+        call: &Call,
+        rx: &mut turtle_buffers::Consumer<u64>,
+    ) -> (usize, Result<Vec<u64>, TryPopError>) {
         match *call {
             Call::TryPop => (1, rx.try_pop().map(|v| vec![v])),
             Call::PopNow => (
                 1,
-                rx.pop_timeout(std::time::Duration::ZERO).map(|v| vec![v]).map_err(|why| match why {
-                    PopError::Empty => TryPopError::Empty,
-                    PopError::Busy => TryPopError::Busy,
-                    PopError::Closed => TryPopError::Closed,
-                    other => panic!("{other:?}"),
-                }),
+                rx.pop_timeout(std::time::Duration::ZERO)
+                    .map(|v| vec![v])
+                    .map_err(|why| match why {
+                        PopError::Empty => TryPopError::Empty,
+                        PopError::Busy => TryPopError::Busy,
+                        PopError::Closed => TryPopError::Closed,
+                        other => panic!("{other:?}"),
+                    }),
             ),
             Call::PopBatch(max) => {
                 let mut out = Vec::new();
-                (max, rx.try_pop_batch(&mut out, max).map(|n| {
-                    assert_eq!(n, out.len());
-                    out
-                }))
+                (
+                    max,
+                    rx.try_pop_batch(&mut out, max).map(|n| {
+                        assert_eq!(n, out.len());
+                        out
+                    }),
+                )
             }
             Call::Peek { take: true } => (1, rx.try_peek().map(Peek::take).map(|v| vec![v])),
             Call::Peek { take: false } => (1, rx.try_peek().map(|peek| vec![*peek])),
@@ -196,15 +227,20 @@ fn typed(strategy: Strategy, capacity: usize, calls: &[Call]) {
             }
             Call::PushNow => {
                 let outcome = tx.push_timeout(model.next, std::time::Duration::ZERO);
-                model.pushed(1, outcome.map(|()| 1).map_err(|why| match why {
-                    PushError::Full(_) => TryPushError::Full(()),
-                    PushError::Busy(_) => TryPushError::Busy(()),
-                    PushError::Closed(_) => TryPushError::Closed(()),
-                    other => panic!("{other:?}"),
-                }));
+                model.pushed(
+                    1,
+                    outcome.map(|()| 1).map_err(|why| match why {
+                        PushError::Full(_) => TryPushError::Full(()),
+                        PushError::Busy(_) => TryPushError::Busy(()),
+                        PushError::Closed(_) => TryPushError::Closed(()),
+                        other => panic!("{other:?}"),
+                    }),
+                );
             }
             &Call::PushBatch(n) => {
-                let mut values = (model.next..model.next + n as u64).collect::<Vec<_>>().into_iter();
+                let mut values = (model.next..model.next + n as u64)
+                    .collect::<Vec<_>>()
+                    .into_iter();
                 let outcome = tx.try_push_batch(&mut values);
                 assert_eq!(values.len(), n - outcome.unwrap_or(0));
                 model.pushed(n, outcome);
@@ -246,7 +282,11 @@ fn typed(strategy: Strategy, capacity: usize, calls: &[Call]) {
                             Call::PopBatch(n) => n.min(model.len()),
                             _ => 1,
                         };
-                        let inner = if let Call::PopBatch(_) = **inner { &Call::PopBatch(max) } else { &**inner };
+                        let inner = if let Call::PopBatch(_) = **inner {
+                            &Call::PopBatch(max)
+                        } else {
+                            &**inner
+                        };
                         let (max, popped) = pop(inner, &mut rx);
                         model.popped(max, popped);
                     }
@@ -300,7 +340,12 @@ fn erased(strategy: Strategy, capacity: usize, calls: &[Call]) {
     };
     // SAFETY: no hook.
     let ring = unsafe { open(&options, None) }.unwrap();
-    let mut model = Model { inside: VecDeque::new(), capacity, closed: false, next: 0 };
+    let mut model = Model {
+        inside: VecDeque::new(),
+        capacity,
+        closed: false,
+        next: 0,
+    };
     // The number, then as many bytes as it says.
     let record = |number: u64| {
         let mut data = number.to_le_bytes().to_vec();
@@ -327,7 +372,9 @@ fn erased(strategy: Strategy, capacity: usize, calls: &[Call]) {
     let push = |ring: &dyn DynRing, model: &mut Model| {
         let data = record(model.next);
         // SAFETY: a slice.
-        match unsafe { ring.push_record(data.as_ptr(), data.len(), Some(std::time::Duration::ZERO)) } {
+        match unsafe {
+            ring.push_record(data.as_ptr(), data.len(), Some(std::time::Duration::ZERO))
+        } {
             Outcome::Ok => model.pushed(1, Ok(1)),
             why => model.pushed(1, Err(refused(why))),
         }
@@ -335,7 +382,9 @@ fn erased(strategy: Strategy, capacity: usize, calls: &[Call]) {
     for call in calls {
         match call {
             Call::TryPush | Call::PushNow | Call::Within(..) => push(&*ring, &mut model),
-            &Call::PushBatch(n) | &Call::ShortBatch(n, _) => (0..n).for_each(|_| push(&*ring, &mut model)),
+            &Call::PushBatch(n) | &Call::ShortBatch(n, _) => {
+                (0..n).for_each(|_| push(&*ring, &mut model))
+            }
             Call::Claim { commit } => {
                 let mut slot = std::ptr::null_mut();
                 match ring.claim(&mut slot) {
@@ -366,33 +415,52 @@ fn erased(strategy: Strategy, capacity: usize, calls: &[Call]) {
                 let mut len = 0;
                 // Too small a buffer first: nothing happens.
                 // SAFETY: a slice of 64 bytes.
-                let small = unsafe { ring.pop_record(data.as_mut_ptr(), 7, &mut len, Some(std::time::Duration::ZERO)) };
+                let small = unsafe {
+                    ring.pop_record(
+                        data.as_mut_ptr(),
+                        7,
+                        &mut len,
+                        Some(std::time::Duration::ZERO),
+                    )
+                };
                 // SAFETY: as above.
                 let outcome = unsafe {
-                    ring.pop_record(data.as_mut_ptr(), 64, &mut len, Some(std::time::Duration::ZERO))
+                    ring.pop_record(
+                        data.as_mut_ptr(),
+                        64,
+                        &mut len,
+                        Some(std::time::Duration::ZERO),
+                    )
                 };
-                model.popped(1, match outcome {
-                    Outcome::Ok => {
-                        assert_eq!(small, Outcome::Invalid);
-                        Ok(vec![number_of(&data[..len])])
-                    }
-                    why => {
-                        assert_eq!(small, why);
-                        Err(nothing(why))
-                    }
-                });
+                model.popped(
+                    1,
+                    match outcome {
+                        Outcome::Ok => {
+                            assert_eq!(small, Outcome::Invalid);
+                            Ok(vec![number_of(&data[..len])])
+                        }
+                        why => {
+                            assert_eq!(small, why);
+                            Err(nothing(why))
+                        }
+                    },
+                );
             }
             Call::Peek { .. } => {
                 let (mut slot, mut len) = (std::ptr::null(), 0);
-                model.popped(1, match ring.peek(&mut slot, &mut len) {
-                    Outcome::Ok => {
-                        // SAFETY: peeked at, `len` bytes.
-                        let number = number_of(unsafe { std::slice::from_raw_parts(slot, len) });
-                        assert_eq!(ring.release(slot), Outcome::Ok);
-                        Ok(vec![number])
-                    }
-                    why => Err(nothing(why)),
-                });
+                model.popped(
+                    1,
+                    match ring.peek(&mut slot, &mut len) {
+                        Outcome::Ok => {
+                            // SAFETY: peeked at, `len` bytes.
+                            let number =
+                                number_of(unsafe { std::slice::from_raw_parts(slot, len) });
+                            assert_eq!(ring.release(slot), Outcome::Ok);
+                            Ok(vec![number])
+                        }
+                        why => Err(nothing(why)),
+                    },
+                );
             }
             Call::Close => {
                 ring.close();

@@ -44,7 +44,9 @@ fn same_as_kept(name: &str, sections: &[(&str, Vec<u8>)]) {
     for (title, bytes) in sections {
         write!(now, "\n{title}\n{}", hex(bytes)).unwrap();
     }
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(format!("{name}.txt"));
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(format!("{name}.txt"));
     let kept = std::fs::read_to_string(&path).unwrap_or_default();
     if kept == now {
         return;
@@ -74,7 +76,14 @@ fn same_as_kept(name: &str, sections: &[(&str, Vec<u8>)]) {
 
 #[test]
 fn heads_keep_their_bytes() {
-    let small = Head { strategy: 0, capacity: 3, elem_size: 8, elem_align: 8, flags: 0, length: 1024 };
+    let small = Head {
+        strategy: 0,
+        capacity: 3,
+        elem_size: 8,
+        elem_align: 8,
+        flags: 0,
+        length: 1024,
+    };
     let odd = Head {
         strategy: 6,
         capacity: 0x0102_0304_0506_0708,
@@ -84,10 +93,13 @@ fn heads_keep_their_bytes() {
         length: u64::MAX,
     };
     assert_eq!(small.encode()[..8], MAGIC);
-    same_as_kept("heads", &[
-        ("a small ring", small.encode().to_vec()),
-        ("large numbers, records", odd.encode().to_vec()),
-    ]);
+    same_as_kept(
+        "heads",
+        &[
+            ("a small ring", small.encode().to_vec()),
+            ("large numbers, records", odd.encode().to_vec()),
+        ],
+    );
     assert_eq!(Head::decode(&small.encode(), 1024).unwrap(), small);
 }
 
@@ -133,10 +145,16 @@ fn records(strategy: Strategy) -> (&'static str, Vec<u8>) {
     // SAFETY: no hook.
     let ring = unsafe { erased::open(&options, None) }.unwrap();
     for record in [&b"a record"[..], b"and a longer one"] {
-        // SAFETY: a slice.
-        assert_eq!(unsafe { ring.push_record(record.as_ptr(), record.len(), None) }, Outcome::Ok);
+        assert_eq!(
+            // SAFETY: a slice.
+            unsafe { ring.push_record(record.as_ptr(), record.len(), None) },
+            Outcome::Ok
+        );
     }
-    ("two records of up to 20 bytes, aligned to 16", std::fs::read(name.file()).unwrap())
+    (
+        "two records of up to 20 bytes, aligned to 16",
+        std::fs::read(name.file()).unwrap(),
+    )
 }
 
 #[test]
@@ -155,8 +173,12 @@ fn kept_segments_can_be_attached() {
         let (_, bytes) = life_of_a_ring(strategy).remove(2);
         let name = Name::new(&format!("golden-attach-{strategy}"));
         std::fs::write(name.file(), bytes).unwrap();
-        let options =
-            Options { capacity: 0, path: Some(name.0.clone()), open: OpenMode::Attach, ..Options::default() };
+        let options = Options {
+            capacity: 0,
+            path: Some(name.0.clone()),
+            open: OpenMode::Attach,
+            ..Options::default()
+        };
         let ring: RingBuffer<u64> = Ring::open(&options).unwrap();
         assert_eq!((ring.traits().name, ring.len()), (strategy.name(), 2));
         let (mut tx, mut rx) = (ring.producer().unwrap(), ring.consumer().unwrap());

@@ -13,9 +13,7 @@ use std::time::Duration;
 use support::{Random, finishes};
 use turtle_buffers::check::{Call, Log, Op, Recorder, Report, Spec, check};
 use turtle_buffers::strategy::{Arity, Engine};
-use turtle_buffers::{
-    Consumer, PopError, Producer, PushError, Ring, TryPopError, TryPushError,
-};
+use turtle_buffers::{Consumer, PopError, Producer, PushError, Ring, TryPopError, TryPushError};
 
 /// Elements of an unrecorded run, and calls of each thread in a recorded one.
 const ELEMENTS: u64 = if cfg!(miri) { 60 } else { 200_000 };
@@ -52,7 +50,10 @@ fn torn(producer: usize, number: u64) -> Torn {
 /// Producer and number, if it is whole.
 fn whole(element: Torn) -> (usize, u64) {
     let [value, inverse, rotated] = element;
-    assert!(inverse == !value && rotated == value.rotate_left(17), "torn: {element:x?}");
+    assert!(
+        inverse == !value && rotated == value.rotate_left(17),
+        "torn: {element:x?}"
+    );
     ((value >> 48) as usize, value & ((1 << 48) - 1))
 }
 
@@ -63,7 +64,10 @@ fn push_some<S: Engine>(tx: &mut Producer<Torn, S>, id: usize, share: u64, rando
         match random.below(8) {
             0 | 1 => {
                 let many = (1 + random.below(20) as u64).min(share - number);
-                let mut batch = (number..number + many).map(|n| torn(id, n)).collect::<Vec<_>>().into_iter();
+                let mut batch = (number..number + many)
+                    .map(|n| torn(id, n))
+                    .collect::<Vec<_>>()
+                    .into_iter();
                 if random.one_in(2) {
                     assert_eq!(tx.push_batch(&mut batch).unwrap(), many as usize);
                     number += many;
@@ -103,7 +107,10 @@ fn pop_all<S: Engine>(rx: &mut Consumer<Torn, S>, random: &mut Random) -> Vec<(u
         dawdle(random);
         let outcome = match random.below(6) {
             0 => rx.pop_batch(&mut batch, 1 + random.below(20)).map(drop),
-            1 => rx.try_pop_batch(&mut batch, 1 + random.below(20)).map(drop).map_err(Into::into),
+            1 => rx
+                .try_pop_batch(&mut batch, 1 + random.below(20))
+                .map(drop)
+                .map_err(Into::into),
             2 => rx.try_peek().map_err(Into::into).map(|peek| {
                 let before = *peek;
                 dawdle(random);
@@ -111,8 +118,13 @@ fn pop_all<S: Engine>(rx: &mut Consumer<Torn, S>, random: &mut Random) -> Vec<(u
                 batch.push(peek.take());
             }),
             3 => rx.pop().map(|element| batch.push(element)),
-            4 => rx.pop_timeout(Duration::from_micros(50)).map(|element| batch.push(element)),
-            _ => rx.try_pop().map(|element| batch.push(element)).map_err(Into::into),
+            4 => rx
+                .pop_timeout(Duration::from_micros(50))
+                .map(|element| batch.push(element)),
+            _ => rx
+                .try_pop()
+                .map(|element| batch.push(element))
+                .map_err(Into::into),
         };
         got.extend(batch.drain(..).map(whole));
         match outcome {
@@ -154,9 +166,16 @@ pub(crate) fn nothing_is_lost_nothing_comes_twice<S: Engine>() {
             for stream in &got {
                 let mut last = vec![None; producers];
                 for &(id, number) in stream {
-                    assert!(last[id] < Some(number), "{what}: {number} of {id} after {:?}", last[id]);
+                    assert!(
+                        last[id] < Some(number),
+                        "{what}: {number} of {id} after {:?}",
+                        last[id]
+                    );
                     last[id] = Some(number);
-                    assert!(!std::mem::replace(&mut seen[id][number as usize], true), "{what}: twice");
+                    assert!(
+                        !std::mem::replace(&mut seen[id][number as usize], true),
+                        "{what}: twice"
+                    );
                 }
             }
             assert!(seen.iter().flatten().all(|&s| s), "{what}: lost");
@@ -209,7 +228,9 @@ impl Recorded<'_> {
                 let mut batch = values.clone().into_iter();
                 let call = self.log.call();
                 match tx.try_push_batch(&mut batch) {
-                    Ok(n) => self.log.ret_batch(call, values[..n].iter().map(|&v| Op::Push(v))),
+                    Ok(n) => self
+                        .log
+                        .ret_batch(call, values[..n].iter().map(|&v| Op::Push(v))),
                     Err(why) => self.refused(call, &why),
                 }
             }
@@ -268,7 +289,8 @@ impl Recorded<'_> {
         let outcome = match self.random.below(if blocking { 6 } else { 5 }) {
             0 => {
                 call = self.log.call();
-                rx.try_pop_batch(&mut out, 1 + self.random.below(4)).map(drop)
+                rx.try_pop_batch(&mut out, 1 + self.random.below(4))
+                    .map(drop)
             }
             1 => {
                 call = self.log.call();
@@ -379,7 +401,15 @@ pub(crate) fn every_answer_is_explained<S: Engine>() {
             for seed in 0..ROUNDS {
                 // Some rounds wait where they may; the others only try.
                 let blocking = seed % 4 == 3;
-                let report = recorded::<S>(producers, consumers, capacity, seed, None, blocking, seed % 2 == 1);
+                let report = recorded::<S>(
+                    producers,
+                    consumers,
+                    capacity,
+                    seed,
+                    None,
+                    blocking,
+                    seed % 2 == 1,
+                );
                 assert!(report.fullest <= capacity);
                 for (sum, n) in total.iter_mut().zip([
                     report.pushed,
@@ -393,7 +423,10 @@ pub(crate) fn every_answer_is_explained<S: Engine>() {
             }
         }
     }
-    println!("pushed {}, full {}, empty {}, busy {}, concurrent runs {}", total[0], total[1], total[2], total[3], total[4]);
+    println!(
+        "pushed {}, full {}, empty {}, busy {}, concurrent runs {}",
+        total[0], total[1], total[2], total[3], total[4]
+    );
     assert!(total[4] > 0, "the threads never overlapped");
     assert!(total[1] > 0 && total[2] > 0, "both ends were reached");
 }
@@ -404,8 +437,15 @@ pub(crate) fn closing_in_the_middle_is_exact<S: Engine>() {
             for seed in 0..3 * ROUNDS {
                 let closes = Some(CALLS / producers as u64 / 8 * (1 + seed % 6));
                 let blocking = seed % 2 == 0;
-                let report =
-                    recorded::<S>(producers, consumers, capacity, 1000 + seed, closes, blocking, seed % 3 == 0);
+                let report = recorded::<S>(
+                    producers,
+                    consumers,
+                    capacity,
+                    1000 + seed,
+                    closes,
+                    blocking,
+                    seed % 3 == 0,
+                );
                 assert!(report.closed > consumers, "pushes were refused, too");
             }
         }

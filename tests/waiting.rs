@@ -17,11 +17,19 @@ fn ring<S: Engine>(capacity: usize) -> Ring<u64, S> {
 }
 
 fn consumers<S: Engine>() -> usize {
-    if ring::<S>(1).traits().consumers == Arity::Many { 8 } else { 1 }
+    if ring::<S>(1).traits().consumers == Arity::Many {
+        8
+    } else {
+        1
+    }
 }
 
 fn producers<S: Engine>() -> usize {
-    if ring::<S>(1).traits().producers == Arity::Many { 8 } else { 1 }
+    if ring::<S>(1).traits().producers == Arity::Many {
+        8
+    } else {
+        1
+    }
 }
 
 pub(crate) fn every_sleeping_consumer_gets_its_element<S: Engine>() {
@@ -40,7 +48,8 @@ pub(crate) fn every_sleeping_consumer_gets_its_element<S: Engine>() {
         if round % 2 == 0 {
             (0..n as u64).for_each(|i| tx.push(i).unwrap());
         } else {
-            tx.push_batch(&mut (0..n as u64).collect::<Vec<_>>().into_iter()).unwrap();
+            tx.push_batch(&mut (0..n as u64).collect::<Vec<_>>().into_iter())
+                .unwrap();
         }
         let mut got: Vec<_> = finishes("the sleepers", || {
             sleepers.into_iter().map(|s| s.join().unwrap()).collect()
@@ -87,11 +96,19 @@ pub(crate) fn closing_and_interrupting_wake_everyone<S: Engine>() {
             })
             .collect();
         wait_until("they sleep", || ring.stats().waits >= n as u64);
-        let expected = if close { PopError::Closed } else { PopError::Interrupted };
+        let expected = if close {
+            PopError::Closed
+        } else {
+            PopError::Interrupted
+        };
         let begun = Instant::now();
         loop {
             // A sleeper that had not begun when it was interrupted is interrupted again.
-            if close { ring.close() } else { ring.interrupt() }
+            if close {
+                ring.close()
+            } else {
+                ring.interrupt()
+            }
             if sleepers.iter().all(std::thread::JoinHandle::is_finished) {
                 break;
             }
@@ -117,9 +134,10 @@ pub(crate) fn wake_ups_are_not_left_to_the_recheck<S: Engine>() {
         }
     });
     let mut took = Duration::ZERO;
+    let mut waits = 0;
     for i in 0..u64::from(LAPS) {
-        let waits = there.stats().waits;
         wait_until("the echo sleeps", || there.stats().waits > waits);
+        waits = there.stats().waits;
         let begun = Instant::now();
         tx.push(i).unwrap();
         assert_eq!(rx.pop(), Ok(i));
@@ -143,11 +161,17 @@ pub(crate) fn who_does_not_wait_is_not_woken<S: Engine>() {
     }
     assert_eq!((ring.stats().wakes, ring.stats().waits), (0, 0));
     // Somebody waited and gave up: the next call finds nobody, and says so for the ones after it.
-    assert_eq!(rx.pop_timeout(Duration::from_millis(3)), Err(PopError::Timeout));
+    assert_eq!(
+        rx.pop_timeout(Duration::from_millis(3)),
+        Err(PopError::Timeout)
+    );
     for i in 0..8 {
         tx.try_push(i).unwrap();
     }
-    assert_eq!(tx.push_timeout(9, Duration::from_millis(3)), Err(PushError::Timeout(9)));
+    assert_eq!(
+        tx.push_timeout(9, Duration::from_millis(3)),
+        Err(PushError::Timeout(9))
+    );
     while rx.try_pop().is_ok() {}
     let after = ring.stats();
     assert_eq!(after.wakes, 0);
@@ -170,9 +194,16 @@ pub(crate) fn an_idle_sleeper_costs_next_to_nothing<S: Engine>() {
     println!("{used:?} of processor time in {asleep:?}, {waits} looks");
     // Without the barrier it looks every millisecond instead.
     let barrier = std::env::var_os("TURTLE_NO_MEMBARRIER").is_none();
-    let (share, recheck) = if barrier { (50, RECHECK) } else { (10, RECHECK / 10) };
+    let (share, recheck) = if barrier {
+        (50, RECHECK)
+    } else {
+        (10, RECHECK / 10)
+    };
     assert!(used < asleep / share, "{used:?} in {asleep:?}");
-    assert!(u128::from(waits) <= asleep.as_nanos() / recheck.as_nanos() + 5, "{waits}");
+    assert!(
+        u128::from(waits) <= asleep.as_nanos() / recheck.as_nanos() + 5,
+        "{waits}"
+    );
 }
 
 /// Signals end no wait.
@@ -190,7 +221,10 @@ pub(crate) fn a_signal_does_not_end_a_wait<S: Engine>() {
             libc::sigaction(libc::SIGUSR1, &raw const action, std::ptr::null_mut());
             tell.send(libc::pthread_self()).unwrap();
         }
-        (rx.pop_timeout(Duration::from_secs(600)), rx.pop_timeout(Duration::from_millis(20)))
+        (
+            rx.pop_timeout(Duration::from_secs(600)),
+            rx.pop_timeout(Duration::from_millis(20)),
+        )
     });
     let thread = told.recv().unwrap();
     wait_until("it sleeps", || ring.stats().waits > 0);
@@ -243,5 +277,8 @@ fn all_of_it_holds_without_the_barrier() {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}");
-    assert!(said.contains("test result: ok. ") && !said.contains(" 0 passed"), "{said}");
+    assert!(
+        said.contains("test result: ok. ") && !said.contains(" 0 passed"),
+        "{said}"
+    );
 }

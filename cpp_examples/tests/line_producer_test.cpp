@@ -63,24 +63,28 @@ int main(int argc, char** argv) {
     wanted.capacity = 2; // the producer has to wait
     wanted.strategy = turtle::strategy::turn;
     wanted.mode = turtle::open_mode::create_new;
-    turtle::record_ring ring(name, 16 + 104, wanted);
+    turtle::record_ring ring(name, 24 + 101, wanted);
 
-    const auto expect_from = [&](std::size_t start, std::uint32_t id) {
+    std::uint64_t last_stamp = 0;
+    const auto expect_from = [&](std::size_t start, std::uint32_t id, std::size_t step = 1) {
         std::string record;
-        for (std::size_t i = start; i < lines.size(); ++i) {
-            CHECK(ring.pop(record) && record.size() == 16 + lines[i].size());
+        for (std::size_t i = start; i < lines.size(); i += step) {
+            CHECK(ring.pop(record) && record.size() == 24 + lines[i].size());
             std::uint32_t producer = 0, reserved = 1;
-            std::uint64_t number = 0;
+            std::uint64_t number = 0, stamp = 0;
             std::memcpy(&producer, record.data(), 4);
             std::memcpy(&reserved, record.data() + 4, 4);
             std::memcpy(&number, record.data() + 8, 8);
+            std::memcpy(&stamp, record.data() + 16, 8);
             CHECK(producer == id && reserved == 0 && number == i);
-            CHECK(record.substr(16) == lines[i]);
+            CHECK(record.substr(24) == lines[i]);
+            CHECK(last_stamp < stamp); // in the order of the pushes, on one clock
+            last_stamp = stamp;
         }
     };
     {
-        child all({program, name, list, "0", "--id", "7", "--pid-file", pids});
-        expect_from(0, 7);
+        child all({program, name, list, "0", "--pid-file", pids});
+        expect_from(0, 0);
         CHECK(all.wait() == 0);
         CHECK(read(pids) == std::to_string(all.pid) + "\n");
     }
@@ -89,6 +93,11 @@ int main(int argc, char** argv) {
         expect_from(4, 0);
         CHECK(rest.wait() == 0);
     }
+    {
+        child odd({program, name, list, "2", "--id", "1", "--producers", "2"});
+        expect_from(3, 1, 2);
+        CHECK(odd.wait() == 0);
+    }
     std::string record;
     CHECK(!ring.try_pop(record)); // nothing special at the end
 
@@ -96,16 +105,18 @@ int main(int argc, char** argv) {
     CHECK(child({program, name, list}).wait() == 1);
     CHECK(child({program, name, list, "x"}).wait() == 1);
     CHECK(child({program, name, list, "0", "--what", "1"}).wait() == 1);
+    CHECK(child({program, name, list, "0", "--id", "2", "--producers", "2"}).wait() == 1);
+    CHECK(child({program, name, list, "0", "--producers", "0"}).wait() == 1);
     CHECK(child({program, name, folder + ".missing", "0"}).wait() == 1);
     CHECK(child({program, name + "-missing", list, "0"}).wait() == 1);
-    write(one, "short\n" + std::string(105, 'x') + "\n");
+    write(one, "short\n" + std::string(102, 'x') + "\n");
     CHECK(child({program, name, list, "0"}).wait() == 1);
-    CHECK(ring.try_pop(record) && record.substr(16) == "short");
+    CHECK(ring.try_pop(record) && record.substr(24) == "short");
     CHECK(!ring.try_pop(record));
-    write(one, std::string(104, 'x') + "\n"); // exactly as long as fits
+    write(one, std::string(101, 'x') + "\n"); // exactly as long as fits
     write(list, one + "\n");
     CHECK(child({program, name, list, "0"}).wait() == 0);
-    CHECK(ring.try_pop(record) && record.size() == 120);
+    CHECK(ring.try_pop(record) && record.size() == 125);
     ring.close();
     CHECK(child({program, name, list, "0"}).wait() == 1);
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from helpers import PATIENCE, Worker, asleep, eventually
-from turtle_buffers import Empty, Full, RingBuffer, SharedRingBuffer
+from turtle_buffers import Empty, Full, Interrupted, RingBuffer, SharedRingBuffer
 
 
 def test_others_run_while_a_get_waits(strategy: str) -> None:
@@ -78,6 +78,46 @@ def test_a_timeout_that_is_no_number() -> None:
         ring.get(timeout="soon")  # type: ignore[arg-type]
 
 
+def test_an_interrupt_between_two_slices_is_not_lost(strategy: str) -> None:
+    """While this thread keeps the interpreter, the waiting one ends its slice and cannot begin another."""
+    ring: RingBuffer[int] = RingBuffer(1, strategy=strategy)
+    getter = Worker(ring.get)
+    asleep(ring)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(10)
+    try:
+        until = time.monotonic() + 0.15
+        while time.monotonic() < until:
+            pass
+        ring.interrupt()
+    finally:
+        sys.setswitchinterval(interval)
+    with pytest.raises(Interrupted):
+        getter.result()
+
+
+def test_join_is_woken_by_the_last_task_done() -> None:
+    """Not only at the end of a slice of 50 ms. On a busy machine one of twenty rounds must show it."""
+    ring: RingBuffer[int] = RingBuffer(1)
+    delays = []
+    for _ in range(20):
+        ring.put(1)
+        ring.get()
+
+        def wait() -> float:
+            ring.join()
+            return time.monotonic()
+
+        joiner = Worker(wait)
+        joiner.join(0.005)  # so that it is most likely asleep
+        told = time.monotonic()
+        ring.task_done()
+        delays.append(joiner.result() - told)
+        if delays[-1] < 0.02:
+            break
+    assert min(delays) < 0.02, delays
+
+
 def test_a_signal_handler_runs_and_the_wait_goes_on() -> None:
     ring: RingBuffer[str] = RingBuffer(1)
     main = threading.main_thread().ident
@@ -104,7 +144,9 @@ def test_a_signal_handler_runs_and_the_wait_goes_on() -> None:
 
 
 CTRL_C = """
-import os, sys, time, turtle_buffers
+import signal, sys, time, turtle_buffers
+# A parent that runs in the background ignores it, and that is inherited.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 call, name = sys.argv[1:]
 if call.startswith("shared"):
     ring = turtle_buffers.SharedRingBuffer(name, 1, 8, create=True)
@@ -149,13 +191,13 @@ def test_ctrl_c(call: str, name: str) -> None:
     delays = []
     try:
         for _ in range(10):
-            assert child.stdout.readline() == "waiting\n"
+            assert Worker(child.stdout.readline).result() == "waiting\n"
             if state.exists():
                 asleep_now = lambda: state.read_text().rpartition(")")[2].split()[0] == "S"  # noqa: E731
                 eventually(asleep_now, "the child sleeps")
             sent = time.monotonic()
             os.kill(child.pid, signal.SIGINT)
-            raised, size = child.stdout.readline().split()
+            raised, size = Worker(child.stdout.readline).result().split()
             assert int(size) == (1 if "put" in call or call == "join" else 0), "nothing put, nothing taken"
             delays.append(float(raised) - sent)
             if delays[-1] < 0.1:

@@ -25,7 +25,10 @@ impl RawWord {
     pub(super) fn new(value: u64) -> Self {
         // Made before the threads are: its first use would order them.
         let _ = &*LIGHTS;
-        Self { word: AtomicU64::new(value), shadow: AtomicU64::new(0) }
+        Self {
+            word: AtomicU64::new(value),
+            shadow: AtomicU64::new(0),
+        }
     }
     fn touch(&self) {
         self.shadow.fetch_add(1, Ordering::Relaxed);
@@ -170,7 +173,13 @@ impl Gate {
     /// A gate nobody sleeps at.
     #[must_use]
     pub fn new() -> Self {
-        Self { state: Mutex::new(GateState { sequence: 0, asleep: 0 }), moved: Condvar::new() }
+        Self {
+            state: Mutex::new(GateState {
+                sequence: 0,
+                asleep: 0,
+            }),
+            moved: Condvar::new(),
+        }
     }
     /// The sequence now.
     pub fn sequence(&self) -> u32 {

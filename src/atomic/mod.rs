@@ -19,7 +19,10 @@ mod order;
 #[cfg(turtle_trace)]
 pub mod trace;
 
-pub use backend::{Gate, GateWait, IN_FLIGHT_LOOKS, SPINS, Tracker, YIELDS, light_barrier, pause, prefetch_write, yield_now};
+pub use backend::{
+    Gate, GateWait, IN_FLIGHT_LOOKS, SPINS, Tracker, YIELDS, light_barrier, pause, prefetch_write,
+    yield_now,
+};
 pub use order::{Order, Profile, Step, Strict, Tuned, Weakened};
 
 use std::sync::atomic::Ordering;
@@ -74,8 +77,12 @@ impl Word {
         }
         #[cfg(turtle_trace)]
         let _turn = trace::turn();
-        let outcome =
-            self.0.compare_exchange(current, new, order.ordering, failure_ordering(order.ordering));
+        let outcome = self.0.compare_exchange(
+            current,
+            new,
+            order.ordering,
+            failure_ordering(order.ordering),
+        );
         #[cfg(turtle_trace)]
         {
             let (read, done) = match outcome {
@@ -139,7 +146,11 @@ pub fn fence(order: Order) {
     if matches!(order.ordering, Ordering::Relaxed) {
         return; // a weakened fence is none
     }
+    #[cfg(turtle_trace)]
+    let _turn = trace::turn();
     backend::fence(order.ordering);
+    #[cfg(turtle_trace)]
+    trace::fence(order.step);
 }
 
 // A load has no release half and a store no acquire half; profiles may hand

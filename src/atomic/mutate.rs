@@ -14,7 +14,9 @@ static LEFT_OUT: std::sync::Mutex<(Option<Step>, u64)> = std::sync::Mutex::new((
 /// Leaves `step` out from now on; `None` puts everything back.
 #[cfg(turtle_mutate)]
 pub fn leave_out(step: Option<Step>) {
-    *LEFT_OUT.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = (step, 0);
+    *LEFT_OUT
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner) = (step, 0);
 }
 
 /// How often the step has been left out: a mutant that was never reached has
@@ -22,14 +24,19 @@ pub fn leave_out(step: Option<Step>) {
 #[cfg(turtle_mutate)]
 #[must_use]
 pub fn times_left_out() -> u64 {
-    LEFT_OUT.lock().unwrap_or_else(std::sync::PoisonError::into_inner).1
+    LEFT_OUT
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+        .1
 }
 
 /// Whether this step is the one left out.
 #[cfg(turtle_mutate)]
 #[must_use]
 pub fn skip(step: Step) -> bool {
-    let mut left_out = LEFT_OUT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut left_out = LEFT_OUT
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     let skipped = left_out.0 == Some(step);
     left_out.1 += u64::from(skipped);
     skipped

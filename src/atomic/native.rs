@@ -136,7 +136,10 @@ impl Gate {
     /// A gate nobody sleeps at.
     #[must_use]
     pub fn new() -> Self {
-        Self { sequence: AtomicU32::new(0), _reserved: 0 }
+        Self {
+            sequence: AtomicU32::new(0),
+            _reserved: 0,
+        }
     }
 
     /// The sequence now. Read it before the last look at what is waited for.
@@ -149,7 +152,9 @@ impl Gate {
     pub fn wait(&self, seen: u32, timeout: Duration, shared: bool) -> GateWait {
         use os::futex::FutexWait;
         // SAFETY: the word lives as long as `self`.
-        match unsafe { os::futex::futex_wait(&raw const self.sequence, seen, Some(timeout), shared) } {
+        match unsafe {
+            os::futex::futex_wait(&raw const self.sequence, seen, Some(timeout), shared)
+        } {
             FutexWait::Woken | FutexWait::Changed => GateWait::Moved,
             FutexWait::TimedOut => GateWait::TimedOut,
             FutexWait::Interrupted => GateWait::Interrupted,

@@ -54,27 +54,42 @@ pub trait Profile: Copy + Default + Send + Sync + std::fmt::Debug + 'static {
     /// No ordering beyond the word's own modification order.
     #[inline(always)]
     fn relaxed(step: Step) -> Order {
-        Order { ordering: Self::map(step, Ordering::Relaxed), step }
+        Order {
+            ordering: Self::map(step, Ordering::Relaxed),
+            step,
+        }
     }
     /// Sees what was written before the release store it reads from.
     #[inline(always)]
     fn acquire(step: Step) -> Order {
-        Order { ordering: Self::map(step, Ordering::Acquire), step }
+        Order {
+            ordering: Self::map(step, Ordering::Acquire),
+            step,
+        }
     }
     /// Publishes what was written before it.
     #[inline(always)]
     fn release(step: Step) -> Order {
-        Order { ordering: Self::map(step, Ordering::Release), step }
+        Order {
+            ordering: Self::map(step, Ordering::Release),
+            step,
+        }
     }
     /// Both, for a read-modify-write.
     #[inline(always)]
     fn acq_rel(step: Step) -> Order {
-        Order { ordering: Self::map(step, Ordering::AcqRel), step }
+        Order {
+            ordering: Self::map(step, Ordering::AcqRel),
+            step,
+        }
     }
     /// A full fence or a sequentially consistent access.
     #[inline(always)]
     fn seq_cst(step: Step) -> Order {
-        Order { ordering: Self::map(step, Ordering::SeqCst), step }
+        Order {
+            ordering: Self::map(step, Ordering::SeqCst),
+            step,
+        }
     }
 }
 
@@ -117,14 +132,22 @@ static WEAKENED: std::sync::Mutex<Option<Step>> = std::sync::Mutex::new(None);
 impl Weakened {
     /// Chooses the step whose ordering is dropped from now on; `None` for none.
     pub fn choose(step: Option<Step>) {
-        *WEAKENED.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = step;
+        *WEAKENED
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = step;
     }
 }
 
 impl Profile for Weakened {
     fn map(step: Step, written: Ordering) -> Ordering {
-        let chosen = *WEAKENED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if chosen == Some(step) { Ordering::Relaxed } else { written }
+        let chosen = *WEAKENED
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        if chosen == Some(step) {
+            Ordering::Relaxed
+        } else {
+            written
+        }
     }
 }
 

@@ -110,7 +110,13 @@ impl Gate {
     /// A gate nobody sleeps at.
     #[must_use]
     pub fn new() -> Self {
-        Self { state: Mutex::new(GateState { sequence: 0, asleep: 0 }), moved: Condvar::new() }
+        Self {
+            state: Mutex::new(GateState {
+                sequence: 0,
+                asleep: 0,
+            }),
+            moved: Condvar::new(),
+        }
     }
     /// The sequence now.
     pub fn sequence(&self) -> u32 {

@@ -38,6 +38,13 @@ pub enum Event {
         /// Whether an exchange succeeded.
         done: bool,
     },
+    /// A thread passes a fence.
+    Fence {
+        /// Which thread.
+        thread: u32,
+        /// The step's name.
+        step: &'static str,
+    },
     /// A thread leaves an operation.
     Return {
         /// Which thread.
@@ -69,15 +76,25 @@ pub fn take() -> Vec<Event> {
 
 /// Records the start of an operation.
 pub fn call(operation: &'static str, value: u64) {
-    record(|thread| Event::Call { thread, operation, value });
+    record(|thread| Event::Call {
+        thread,
+        operation,
+        value,
+    });
 }
 
 /// Records the end of an operation.
 pub fn ret(outcome: &'static str, value: u64) {
-    record(|thread| Event::Return { thread, outcome, value });
+    record(|thread| Event::Return {
+        thread,
+        outcome,
+        value,
+    });
 }
 
+/// Waits for this thread's turn. Others may go first, so that traces mix.
 pub(super) fn turn() -> Option<MutexGuard<'static, ()>> {
+    super::yield_now();
     THREAD
         .with(std::cell::Cell::get)
         .map(|_| TURN.lock().unwrap_or_else(PoisonError::into_inner))
@@ -92,11 +109,28 @@ pub(super) fn access(
     done: bool,
 ) {
     let word = std::ptr::from_ref(word) as usize;
-    record(|thread| Event::Access { thread, step: step.name(), kind, word, read, written, done });
+    record(|thread| Event::Access {
+        thread,
+        step: step.name(),
+        kind,
+        word,
+        read,
+        written,
+        done,
+    });
+}
+
+pub(super) fn fence(step: Step) {
+    record(|thread| Event::Fence {
+        thread,
+        step: step.name(),
+    });
 }
 
 fn record(event: impl FnOnce(u32) -> Event) {
     if let Some(thread) = THREAD.with(std::cell::Cell::get) {
-        LOG.lock().unwrap_or_else(PoisonError::into_inner).push(event(thread));
+        LOG.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(event(thread));
     }
 }

@@ -10,9 +10,9 @@ pub mod spsc;
 pub mod turn;
 
 pub use any::Any;
+pub use shape::{Bytes, Fixed, Geometry, Shape, SlotLayout, Typed};
 pub use spsc::Spsc;
 pub use turn::Turn;
-pub use shape::{Bytes, Fixed, Geometry, Shape, SlotLayout, Typed};
 
 use std::alloc::Layout;
 use std::fmt::Debug;
@@ -199,7 +199,9 @@ pub unsafe trait RawRing<Sh: Shape>: Clone + Send + Sync + Debug {
     /// Elements inside, about: exact when nobody else is active.
     fn len_hint(&self) -> usize {
         let (pushed, popped) = self.positions();
-        usize::try_from(pushed.saturating_sub(popped)).unwrap_or(usize::MAX).min(self.capacity())
+        usize::try_from(pushed.saturating_sub(popped))
+            .unwrap_or(usize::MAX)
+            .min(self.capacity())
     }
 
     /// A producer's state. The caller sees to the arity.
@@ -373,13 +375,17 @@ impl std::fmt::Display for Strategy {
 impl std::str::FromStr for Strategy {
     type Err = BuildError;
     fn from_str(name: &str) -> Result<Self, BuildError> {
-        Self::ALL.iter().copied().find(|s| s.name() == name).ok_or_else(|| {
-            let known: Vec<_> = Self::ALL.iter().map(|s| s.name()).collect();
-            BuildError::Invalid(format!(
-                "there is no strategy called {name:?}; this build has {}",
-                known.join(", ")
-            ))
-        })
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|s| s.name() == name)
+            .ok_or_else(|| {
+                let known: Vec<_> = Self::ALL.iter().map(|s| s.name()).collect();
+                BuildError::Invalid(format!(
+                    "there is no strategy called {name:?}; this build has {}",
+                    known.join(", ")
+                ))
+            })
     }
 }
 

@@ -35,7 +35,11 @@ pub struct Pace {
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { blocked: false, rest: 0, penalty: FIRST_PENALTY }
+        Self {
+            blocked: false,
+            rest: 0,
+            penalty: FIRST_PENALTY,
+        }
     }
 }
 
@@ -53,7 +57,11 @@ impl Pace {
     #[must_use]
     pub const fn goal(capacity: usize, stride: usize) -> usize {
         let by_bytes = 4096 / if stride == 0 { 1 } else { stride };
-        if by_bytes < capacity / 2 { by_bytes } else { capacity / 2 }
+        if by_bytes < capacity / 2 {
+            by_bytes
+        } else {
+            capacity / 2
+        }
     }
 
     /// Looks again, within bounds, until there is enough or it does not pay.

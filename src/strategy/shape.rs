@@ -139,11 +139,19 @@ impl SlotLayout {
     /// A head of `head` bytes (aligned to `head_align`), then a payload.
     #[must_use]
     pub const fn of(head: usize, head_align: usize, size: usize, align: usize) -> Self {
-        let slot_align = if align > head_align { align } else { head_align };
+        let slot_align = if align > head_align {
+            align
+        } else {
+            head_align
+        };
         let offset = head.next_multiple_of(align);
         // A zero-sized payload without a head still needs addresses of its own.
         let bytes = if offset + size == 0 { 1 } else { offset + size };
-        Self { offset, stride: bytes.next_multiple_of(slot_align), align: slot_align }
+        Self {
+            offset,
+            stride: bytes.next_multiple_of(slot_align),
+            align: slot_align,
+        }
     }
 }
 
@@ -160,14 +168,21 @@ pub struct Geometry<Sh> {
 
 impl<Sh: Shape> Geometry<Sh> {
     /// `capacity` slots of `layout` after a header.
-    pub(crate) fn array(&self, header: Layout, slot: SlotLayout) -> Result<(Layout, usize), BuildError> {
+    pub(crate) fn array(
+        &self,
+        header: Layout,
+        slot: SlotLayout,
+    ) -> Result<(Layout, usize), BuildError> {
         let too_large = || {
             BuildError::Invalid(format!(
                 "{} slots of {} bytes do not fit the address space",
                 self.capacity, slot.stride
             ))
         };
-        let bytes = slot.stride.checked_mul(self.capacity).ok_or_else(too_large)?;
+        let bytes = slot
+            .stride
+            .checked_mul(self.capacity)
+            .ok_or_else(too_large)?;
         let slots = Layout::from_size_align(bytes, slot.align.max(128)).map_err(|_| too_large())?;
         let (whole, offset) = header.extend(slots).map_err(|_| too_large())?;
         Ok((whole.pad_to_align(), offset))

@@ -93,7 +93,9 @@ use super::{
     Arity, Engine, Geometry, Lease, PopRefusal, PushRefusal, RawRing, Shape, SlotLayout, Strategy,
     Traits,
 };
-use crate::atomic::{Gate, Padded, Profile, Tracker, Tuned, Word, fence, light_barrier, prefetch_write};
+use crate::atomic::{
+    Gate, Padded, Profile, Tracker, Tuned, Word, fence, light_barrier, prefetch_write,
+};
 use crate::error::BuildError;
 
 crate::steps! {
@@ -194,8 +196,8 @@ pub struct Side {
     /// Up to where this side may go by what it last read of the other's
     /// position (I3). Never more than a capacity ahead, whatever was read.
     limit: u64,
-    /// No asymmetric barrier on this machine: use a full fence.
-    fenced: bool,
+    /// Not 0: no asymmetric barrier on this machine, so use a full fence.
+    fenced: u64,
     /// One more than the position of a lease that is known by its address
     /// only (`claim_at`, `taken_at`).
     lent: u64,
@@ -230,7 +232,11 @@ impl<Sh: Shape, P: Profile> SpscRing<Sh, P> {
         // SAFETY: index < capacity, so the slot lies inside the region.
         unsafe {
             let slot = self.slots.as_ptr().add(index * layout.stride);
-            Lease { payload: slot.add(layout.offset), tracker: slot.cast(), ticket }
+            Lease {
+                payload: slot.add(layout.offset),
+                tracker: slot.cast(),
+                ticket,
+            }
         }
     }
 
@@ -246,7 +252,9 @@ impl<Sh: Shape, P: Profile> SpscRing<Sh, P> {
     /// Slots (elements) this side may use by the private copy.
     #[inline(always)]
     fn left(&self, side: &Side) -> usize {
-        (side.limit - side.position) as usize
+        // I3 makes the difference at most a capacity; slots are counted with it,
+        // so it is not taken on trust.
+        (side.limit.wrapping_sub(side.position) as usize).min(self.capacity)
     }
 
     /// Takes over what was read of the consumer's position. A hostile peer
@@ -261,13 +269,16 @@ impl<Sh: Shape, P: Profile> SpscRing<Sh, P> {
     /// The same for the producer's position.
     #[inline(always)]
     fn set_ready(&self, side: &mut Side, written: u64) -> usize {
-        let ready = written.wrapping_sub(side.position).min(self.capacity as u64);
+        let ready = written
+            .wrapping_sub(side.position)
+            .min(self.capacity as u64);
         side.limit = side.position + ready;
         self.left(side)
     }
 
     /// Looks at the consumer's position; `Err` if there is no room for one.
-    #[inline]
+    #[cold]
+    #[inline(never)]
     fn refresh_room(&self, side: &mut Side) -> Result<usize, PushRefusal> {
         let taken = self.header().taken.load(P::acquire(PUSH_HEAD));
         match self.set_room(side, taken) {
@@ -285,7 +296,12 @@ impl<Sh: Shape, P: Profile> SpscRing<Sh, P> {
     /// The two sides would otherwise fall into lock-step and pay a line
     /// transfer each way for every element (`benches/records`, spsc single).
     #[cold]
-    fn gather(&self, side: &mut Side, few: usize, look: impl Fn(&Self, &mut Side) -> usize) -> usize {
+    fn gather(
+        &self,
+        side: &mut Side,
+        few: usize,
+        look: impl Fn(&Self, &mut Side) -> usize,
+    ) -> usize {
         let mut seen = few;
         let mut pace = std::mem::take(&mut side.pace);
         pace.gather(|| {
@@ -297,10 +313,15 @@ impl<Sh: Shape, P: Profile> SpscRing<Sh, P> {
             }
         });
         side.pace = pace;
+        if seen < few {
+            // Positions never go back, unless a hostile process writes them:
+            // what the caller was promised stays.
+            side.limit = side.position + few as u64;
+            return few;
+        }
         seen
     }
 
-    #[cold]
     #[inline(never)]
     fn push_blocked(&self, side: &mut Side) -> Result<usize, PushRefusal> {
         let header = self.header();
@@ -319,7 +340,8 @@ impl<Sh: Shape, P: Profile> SpscRing<Sh, P> {
     }
 
     /// Looks at the producer's position; `Err` if nothing is inside.
-    #[inline]
+    #[cold]
+    #[inline(never)]
     fn refresh_ready(&self, side: &mut Side) -> Result<usize, PopRefusal> {
         let written = self.header().written.load(P::acquire(POP_WRITTEN));
         match self.set_ready(side, written >> 1) {
@@ -332,7 +354,6 @@ impl<Sh: Shape, P: Profile> SpscRing<Sh, P> {
         }
     }
 
-    #[cold]
     #[inline(never)]
     fn pop_blocked(&self, side: &mut Side) -> Result<usize, PopRefusal> {
         let header = self.header();
@@ -352,14 +373,23 @@ impl<Sh: Shape, P: Profile> SpscRing<Sh, P> {
     #[inline(always)]
     fn enter(&self, side: &Side) -> bool {
         let header = self.header();
-        header.written.store(side.position * 2 + 1, P::release(PUSH_ENTER));
-        if side.fenced {
-            fence(P::seq_cst(PUSH_FENCE));
-        } else {
-            light_barrier();
-        }
+        header
+            .written
+            .store(side.position * 2 + 1, P::release(PUSH_ENTER));
+        light_barrier();
+        let sealed = header.sealed.load(P::relaxed(PUSH_SEALED));
+        sealed | side.fenced == 0 || self.enter_slowly(side)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn enter_slowly(&self, side: &Side) -> bool {
+        let header = self.header();
+        fence(P::seq_cst(PUSH_FENCE)); // the barrier that the sealer cannot give
         if header.sealed.load(P::relaxed(PUSH_SEALED)) != 0 {
-            header.written.store(side.position * 2, P::release(PUSH_LEAVE));
+            header
+                .written
+                .store(side.position * 2, P::release(PUSH_LEAVE));
             return false;
         }
         true
@@ -367,7 +397,9 @@ impl<Sh: Shape, P: Profile> SpscRing<Sh, P> {
 
     #[inline(always)]
     fn publish(&self, position: u64) {
-        self.header().written.store(position * 2, P::release(PUSH_PUBLISH));
+        self.header()
+            .written
+            .store(position * 2, P::release(PUSH_PUBLISH));
     }
 }
 
@@ -398,7 +430,9 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
             return Err(BuildError::Invalid("capacity is above 2^48".into()));
         }
         let slot = slot_layout(geometry.shape.size(), geometry.shape.align());
-        geometry.array(Layout::new::<Header>(), slot).map(|(whole, _)| whole)
+        geometry
+            .array(Layout::new::<Header>(), slot)
+            .map(|(whole, _)| whole)
     }
 
     unsafe fn init(at: NonNull<u8>, geometry: &Geometry<Sh>) {
@@ -461,13 +495,15 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
         let position = written >> 1 & POSITIONS;
         if written & 1 != 0 {
             // The last owner died while deciding: its push did not happen.
-            self.header().written.store(position * 2, P::release(PUSH_LEAVE));
+            self.header()
+                .written
+                .store(position * 2, P::release(PUSH_LEAVE));
         }
         Side {
             position,
             index: (position % self.capacity as u64) as usize,
             limit: position, // nothing known yet: the first push looks
-            fenced: !Gate::has_heavy_barrier(self.shared),
+            fenced: u64::from(!Gate::has_heavy_barrier(self.shared)),
             lent: 0,
             pace: Pace::default(),
         }
@@ -479,7 +515,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
             position,
             index: (position % self.capacity as u64) as usize,
             limit: position,
-            fenced: false,
+            fenced: 0,
             lent: 0,
             pace: Pace::default(),
         }
@@ -537,7 +573,9 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
     #[inline(always)]
     unsafe fn release(&self, side: &mut Side, _: Lease) {
         self.step(side, 1);
-        self.header().taken.store(side.position, P::release(POP_RELEASE));
+        self.header()
+            .taken
+            .store(side.position, P::release(POP_RELEASE));
     }
 
     #[inline]
@@ -555,7 +593,11 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
         if !self.enter(side) {
             return Err(PushRefusal::Closed);
         }
-        let mut run = Filling { ring: self, side, filled: 0 };
+        let mut run = Filling {
+            ring: self,
+            side,
+            filled: 0,
+        };
         let n = n.min(room);
         while run.filled < n {
             let mut index = run.side.index + run.filled;
@@ -588,7 +630,9 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
             unsafe { self.lease(side).read(&mut read) };
             self.step(side, 1);
         }
-        self.header().taken.store(side.position, P::release(POP_RELEASE));
+        self.header()
+            .taken
+            .store(side.position, P::release(POP_RELEASE));
         Ok(n)
     }
 

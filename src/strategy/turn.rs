@@ -104,7 +104,10 @@ use super::{
     Arity, Engine, Geometry, Lease, PopRefusal, PushRefusal, RawRing, Shape, SlotLayout, Strategy,
     Traits,
 };
-use crate::atomic::{IN_FLIGHT_LOOKS, Padded, Profile, Tracker, Tuned, Word, fence, mutate::skip, pause, prefetch_write};
+use crate::atomic::{
+    IN_FLIGHT_LOOKS, Padded, Profile, Tracker, Tuned, Word, fence, mutate::skip, pause,
+    prefetch_write,
+};
 use crate::error::BuildError;
 
 crate::steps! {
@@ -219,7 +222,7 @@ impl<Sh: Shape, P: Profile> TurnRing<Sh, P> {
     #[inline(always)]
     fn layout(&self) -> SlotLayout {
         match Sh::STATIC {
-            Some((size, align)) => const_layout::<Sh>(size, align),
+            Some((size, align)) => const_layout(size, align),
             None => self.layout,
         }
     }
@@ -281,10 +284,21 @@ impl<Sh: Shape, P: Profile> TurnRing<Sh, P> {
         (ticket / self.one_lap) * self.capacity as u64 + self.index_of(ticket)
     }
 
+    /// What precedes a lease's payload.
+    #[inline(always)]
+    fn head_of(&self, lease: &Lease) -> &Head {
+        // SAFETY: a lease of this ring lies `offset` behind its slot's start.
+        unsafe { &*lease.payload.sub(self.layout().offset).cast::<Head>() }
+    }
+
     #[inline(always)]
     fn lease(&self, ticket: u64) -> Lease {
         let (head, payload) = self.slot_of(ticket);
-        Lease { payload, tracker: &raw const head.tracker, ticket }
+        Lease {
+            payload,
+            tracker: &raw const head.tracker,
+            ticket,
+        }
     }
 
     /// Finds out why slot(ticket) was not free. `Ok` is the ticket to try next.
@@ -304,12 +318,20 @@ impl<Sh: Shape, P: Profile> TurnRing<Sh, P> {
             if skip(PUSH_POP_TICKET) || self.lap_on(pop) == ticket {
                 // Nothing beyond one lap ago was popped, so all slots are
                 // taken; if the oldest is void, clear it and try again.
-                return if self.clear_void(pop, seen) { Ok(ticket) } else { Err(PushRefusal::Full) };
+                return if self.clear_void(pop, seen) {
+                    Ok(ticket)
+                } else {
+                    Err(PushRefusal::Full)
+                };
             }
             if skip(PUSH_RECHECK) || self.still(ticket, seen, P::acquire(PUSH_RECHECK)) {
                 let now = header.push.load(P::relaxed(PUSH_RETRY));
                 // A ticket that moved on was not this slot's: look again.
-                return if now == ticket { Err(PushRefusal::Busy) } else { Ok(now) };
+                return if now == ticket {
+                    Err(PushRefusal::Busy)
+                } else {
+                    Ok(now)
+                };
             }
             // The slot has moved on meanwhile: `Busy` would not be true.
             return Ok(header.push.load(P::relaxed(PUSH_RETRY)));
@@ -339,30 +361,100 @@ impl<Sh: Shape, P: Profile> TurnRing<Sh, P> {
         head.turn.load(order) == seen
     }
 
+    /// The rest of a push whose first attempt did not get through: again until
+    /// it does, or there is a reason why not.
+    #[cold]
+    #[inline(never)]
+    fn claim_again(&self, pace: &mut Pace) -> Result<Lease, PushRefusal> {
+        let header = self.header();
+        let mut ticket = header.push.load(P::relaxed(PUSH_TICKET));
+        let mut times = 0;
+        loop {
+            let (head, _) = self.slot_of(ticket);
+            let turn = head.turn.load(P::acquire(PUSH_TURN));
+            if turn != ticket {
+                ticket = self
+                    .push_blocked(ticket, turn)
+                    .inspect_err(|_| pace.blocked = true)?;
+                continue;
+            }
+            if pace.blocked {
+                self.gather(pace, ticket, 0, self.goal);
+            }
+            match header
+                .push
+                .compare_exchange(ticket, self.next(ticket, 1), P::relaxed(PUSH_CLAIM))
+            {
+                Ok(_) => return Ok(self.lease(ticket)),
+                Err(now) => {
+                    ticket = now;
+                    lost(&mut times);
+                }
+            }
+        }
+    }
+
+    /// The rest of a pop, likewise.
+    #[cold]
+    #[inline(never)]
+    fn take_again(
+        &self,
+        pace: &mut Pace,
+        mut accept: impl FnMut(*mut u8) -> bool,
+    ) -> Result<Option<Lease>, PopRefusal> {
+        let header = self.header();
+        let mut ticket = header.pop.load(P::relaxed(POP_TICKET));
+        let mut times = 0;
+        loop {
+            let (head, payload) = self.slot_of(ticket);
+            let turn = head.turn.load(P::acquire(POP_TURN));
+            if turn != ticket.wrapping_add(FULL) {
+                ticket = self
+                    .pop_blocked(ticket, turn)
+                    .inspect_err(|_| pace.blocked = true)?;
+                continue;
+            }
+            if !accept(payload) {
+                return Ok(None);
+            }
+            if pace.blocked {
+                self.gather(pace, ticket, FULL, self.goal);
+            }
+            match header
+                .pop
+                .compare_exchange(ticket, self.next(ticket, 1), P::relaxed(POP_CLAIM))
+            {
+                Ok(_) => return Ok(Some(self.lease(ticket))),
+                Err(now) => {
+                    ticket = now;
+                    lost(&mut times);
+                }
+            }
+        }
+    }
+
     /// After a refusal something is there again: waits, within bounds, for a
     /// run of it (`pace.rs` says why).
     #[cold]
     #[inline(never)]
-    fn gather(&self, pace: &mut Pace, ticket: u64, phase: u64) {
+    fn gather(&self, pace: &mut Pace, ticket: u64, phase: u64, goal: usize) {
         pace.blocked = false;
-        if self.goal < 2 {
+        if goal < 2 {
             return;
         }
-        let far = self.next(ticket, self.goal as u64 - 1);
-        let (head, _) = self.slot_of(far);
-        pace.gather(|| match head.turn.load(P::relaxed(LOOK_TURN)) {
-            turn if turn == far.wrapping_add(phase) => Look::Enough,
-            _ => Look::Unknown,
+        pace.gather(|| match self.has(ticket, goal, phase) {
+            true => Look::Enough,
+            false => Look::Unknown,
         });
     }
 
     /// Asks for the line of a slot a little further on, once a line.
     #[inline(always)]
-    fn look_ahead(&self, ticket: u64) {
+    fn look_ahead(&self, head: &Head) {
         let stride = self.layout().stride;
-        if stride <= 64 && (self.index_of(ticket) as usize * stride) & 63 < stride {
-            let (head, _) = self.slot_of(ticket);
-            prefetch_write(std::ptr::from_ref(head).cast::<u8>().wrapping_add(AHEAD));
+        let at = std::ptr::from_ref(head).cast::<u8>();
+        if stride <= 64 && at as usize & 63 < stride {
+            prefetch_write(at.wrapping_add(AHEAD));
         }
     }
 
@@ -380,7 +472,12 @@ impl<Sh: Shape, P: Profile> TurnRing<Sh, P> {
         if turn != pop.wrapping_add(VOID) {
             return turn != seen;
         }
-        if self.header().pop.compare_exchange(pop, self.next(pop, 1), P::relaxed(POP_CLAIM)).is_ok() {
+        if self
+            .header()
+            .pop
+            .compare_exchange(pop, self.next(pop, 1), P::relaxed(POP_CLAIM))
+            .is_ok()
+        {
             head.turn.store(self.lap_on(pop), P::release(POP_RECYCLE));
         }
         true
@@ -404,11 +501,19 @@ impl<Sh: Shape, P: Profile> TurnRing<Sh, P> {
             if skip(POP_PUSH_TICKET) || push & !SEALED == ticket {
                 // I5: with the sealed bit set nothing more will come.
                 let closed = push & SEALED != 0;
-                return Err(if closed { PopRefusal::Closed } else { PopRefusal::Empty });
+                return Err(if closed {
+                    PopRefusal::Closed
+                } else {
+                    PopRefusal::Empty
+                });
             }
             if skip(POP_RECHECK) || self.still(ticket, seen, P::acquire(POP_RECHECK)) {
                 let now = header.pop.load(P::relaxed(POP_RETRY));
-                return if now == ticket { Err(PopRefusal::Busy) } else { Ok(now) };
+                return if now == ticket {
+                    Err(PopRefusal::Busy)
+                } else {
+                    Ok(now)
+                };
             }
             // As in `push_blocked`.
             return Ok(header.pop.load(P::relaxed(POP_RETRY)));
@@ -420,31 +525,72 @@ impl<Sh: Shape, P: Profile> TurnRing<Sh, P> {
     }
 
     /// Slots from `ticket` on, up to `n`, whose turn is `phase` of their own
-    /// ticket.
+    /// ticket. Waits a moment, within bounds, if the last of them is not there.
     #[inline(always)]
-    fn run_length(&self, ticket: u64, n: usize, phase: u64, order: crate::atomic::Order) -> usize {
+    fn run_length(
+        &self,
+        pace: &mut Pace,
+        ticket: u64,
+        n: usize,
+        phase: u64,
+        order: crate::atomic::Order,
+    ) -> usize {
+        let (head, _) = self.slot_of(ticket);
+        if head.turn.load(P::relaxed(LOOK_TURN)) != ticket.wrapping_add(phase) {
+            return 0; // the caller finds out why
+        }
+        let wanted = n.min(self.capacity / 2).max(1);
+        if self.has(ticket, wanted, phase) {
+            self.fetch_lines(ticket, wanted);
+        } else {
+            // Lines that are not ready belong to the other side: none is asked for.
+            self.gather(pace, ticket, phase, wanted);
+        }
         let before_end = self.until_end(ticket);
         let found = self.stretch(ticket, n.min(before_end), phase, order);
         let n = n.min(self.capacity);
         if found < before_end || found >= n {
             return found;
         }
-        found + self.stretch(self.next(ticket, found as u64), n - found, phase, order)
+        // From the start of the array; elsewhere only by a ticket that no ring writes.
+        let start = self.next(ticket, found as u64);
+        found + self.stretch(start, (n - found).min(self.until_end(start)), phase, order)
+    }
+
+    /// Whether the `n`th slot from `ticket` on is on this phase of its ticket.
+    #[inline(always)]
+    fn has(&self, ticket: u64, n: usize, phase: u64) -> bool {
+        // `next` by 0 would not be the same ticket if no ring writes such a one.
+        let far = if n > 1 {
+            self.next(ticket, n as u64 - 1)
+        } else {
+            ticket
+        };
+        let (head, _) = self.slot_of(far);
+        head.turn.load(P::relaxed(LOOK_TURN)) == far.wrapping_add(phase)
+    }
+
+    /// Asks for the lines of a run at once, ready to be written: fetched one
+    /// after the other, and to be read first, each would cost two transfers.
+    #[inline(always)]
+    fn fetch_lines(&self, ticket: u64, n: usize) {
+        let stride = self.layout().stride;
+        let (head, _) = self.slot_of(ticket);
+        let first = std::ptr::from_ref(head).cast::<u8>();
+        let bytes = (n.min(self.until_end(ticket)) * stride).min(MOST_AHEAD);
+        for line in (0..bytes).step_by(64) {
+            prefetch_write(first.wrapping_add(line));
+        }
     }
 
     /// The same within one lap: `n` slots from `ticket` on do not pass the end
     /// of the array.
     #[inline(always)]
     fn stretch(&self, ticket: u64, n: usize, phase: u64, order: crate::atomic::Order) -> usize {
+        debug_assert!(n <= self.until_end(ticket));
         let stride = self.layout().stride;
         let (head, _) = self.slot_of(ticket);
         let first: *const Head = head;
-        // Ask for every line at once, ready to be written: fetched one after
-        // the other, and to be read first, each would cost two transfers.
-        let bytes = (n * stride).min(MOST_AHEAD);
-        for line in (0..bytes).step_by(64) {
-            prefetch_write(first.cast::<u8>().wrapping_add(line));
-        }
         for found in 0..n {
             // SAFETY: ticket's index + found < capacity.
             let head = unsafe { &*first.byte_add(found * stride) };
@@ -458,7 +604,9 @@ impl<Sh: Shape, P: Profile> TurnRing<Sh, P> {
     /// Slots from this ticket's to the end of the array.
     #[inline(always)]
     fn until_end(&self, ticket: u64) -> usize {
-        self.capacity.saturating_sub(self.index_of(ticket) as usize).max(1)
+        self.capacity
+            .saturating_sub(self.index_of(ticket) as usize)
+            .max(1)
     }
 
     /// Calls `each` for the leases of a run of `count` slots, in order, until
@@ -474,10 +622,20 @@ impl<Sh: Shape, P: Profile> TurnRing<Sh, P> {
             for i in 0..stretch {
                 // SAFETY: ticket's index + i < capacity.
                 let (head, payload) = unsafe {
-                    (&*first.byte_add(i * layout.stride), payload.add(i * layout.stride))
+                    (
+                        &*first.byte_add(i * layout.stride),
+                        payload.add(i * layout.stride),
+                    )
                 };
                 let ticket = ticket.wrapping_add(i as u64 * ONE);
-                if !each(head, Lease { payload, tracker: &raw const head.tracker, ticket }) {
+                if !each(
+                    head,
+                    Lease {
+                        payload,
+                        tracker: &raw const head.tracker,
+                        ticket,
+                    },
+                ) {
                     return done + i;
                 }
             }
@@ -496,7 +654,7 @@ const AHEAD: usize = 256;
 const MOST_AHEAD: usize = 4096;
 
 #[inline(always)]
-const fn const_layout<Sh: Shape>(size: usize, align: usize) -> SlotLayout {
+const fn const_layout(size: usize, align: usize) -> SlotLayout {
     SlotLayout::of(size_of::<Head>(), align_of::<Head>(), size, align)
 }
 
@@ -531,7 +689,9 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for TurnRing<Sh, P> {
             return Err(BuildError::Invalid("capacity is above 2^48".into()));
         }
         let slot = Self::slot_layout(geometry.shape.size(), geometry.shape.align());
-        geometry.array(Layout::new::<Header>(), slot).map(|(whole, _)| whole)
+        geometry
+            .array(Layout::new::<Header>(), slot)
+            .map(|(whole, _)| whole)
     }
 
     unsafe fn init(at: NonNull<u8>, geometry: &Geometry<Sh>) {
@@ -543,9 +703,16 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for TurnRing<Sh, P> {
             (&raw mut (*header).pop.0).write(Word::new(0));
             let ring = Self::attach(at, geometry);
             for index in 0..geometry.capacity {
-                let slot = ring.slots.as_ptr().add(index * ring.layout.stride).cast::<Head>();
+                let slot = ring
+                    .slots
+                    .as_ptr()
+                    .add(index * ring.layout.stride)
+                    .cast::<Head>();
                 let turn = Word::new((index as u64) << PHASE_BITS);
-                slot.write(Head { turn, tracker: Tracker::new() });
+                slot.write(Head {
+                    turn,
+                    tracker: Tracker::new(),
+                });
             }
         }
     }
@@ -555,7 +722,9 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for TurnRing<Sh, P> {
         let (_, offset) = geometry
             .array(Layout::new::<Header>(), layout)
             .expect("the footprint of this geometry was computed before");
-        let index_bits = (geometry.capacity as u64 - 1).checked_ilog2().map_or(0, |b| b + 1);
+        let index_bits = (geometry.capacity as u64 - 1)
+            .checked_ilog2()
+            .map_or(0, |b| b + 1);
         let one_lap = ONE << index_bits;
         Self {
             header: at.cast(),
@@ -604,41 +773,40 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for TurnRing<Sh, P> {
     #[inline(always)]
     unsafe fn try_claim(&self, pace: &mut Pace) -> Result<Lease, PushRefusal> {
         let header = self.header();
-        let mut ticket = header.push.load(P::relaxed(PUSH_TICKET));
-        let mut times = 0;
-        loop {
-            let (head, _) = self.slot_of(ticket);
-            let turn = head.turn.load(P::acquire(PUSH_TURN));
-            if turn == ticket {
-                // A sealed ticket has the top bit, no turn has: it never gets here.
-                if pace.blocked {
-                    self.gather(pace, ticket, 0);
-                }
-                self.look_ahead(ticket);
-                let next = self.next(ticket, 1);
-                match header.push.compare_exchange(ticket, next, P::relaxed(PUSH_CLAIM)) {
-                    Ok(_) => return Ok(self.lease(ticket)),
-                    Err(now) => {
-                        ticket = now;
-                        lost(&mut times);
-                    }
-                }
-            } else {
-                ticket = self.push_blocked(ticket, turn).inspect_err(|_| pace.blocked = true)?;
+        let ticket = header.push.load(P::relaxed(PUSH_TICKET));
+        let (head, payload) = self.slot_of(ticket);
+        // Computed before the slot is looked at, so that nothing is reloaded.
+        let next = self.next(ticket, 1);
+        // A sealed ticket has the top bit, no turn has: it is not taken here.
+        if head.turn.load(P::acquire(PUSH_TURN)) == ticket && !pace.blocked {
+            self.look_ahead(head);
+            if header
+                .push
+                .compare_exchange(ticket, next, P::relaxed(PUSH_CLAIM))
+                .is_ok()
+            {
+                return Ok(Lease {
+                    payload,
+                    tracker: &raw const head.tracker,
+                    ticket,
+                });
             }
         }
+        self.claim_again(pace)
     }
 
     #[inline(always)]
     unsafe fn try_commit(&self, _: &mut Pace, claim: Lease) -> Result<(), (Lease, PushRefusal)> {
         let (head, _) = self.slot_of(claim.ticket);
-        head.turn.store(claim.ticket.wrapping_add(FULL), P::release(PUSH_PUBLISH));
+        head.turn
+            .store(claim.ticket.wrapping_add(FULL), P::release(PUSH_PUBLISH));
         Ok(())
     }
 
     unsafe fn abandon(&self, _: &mut Pace, claim: Lease) {
         let (head, _) = self.slot_of(claim.ticket);
-        head.turn.store(claim.ticket.wrapping_add(VOID), P::release(PUSH_VOID));
+        head.turn
+            .store(claim.ticket.wrapping_add(VOID), P::release(PUSH_VOID));
     }
 
     #[inline(always)]
@@ -648,43 +816,40 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for TurnRing<Sh, P> {
         mut accept: impl FnMut(*mut u8) -> bool,
     ) -> Result<Option<Lease>, PopRefusal> {
         let header = self.header();
-        let mut ticket = header.pop.load(P::relaxed(POP_TICKET));
-        let mut times = 0;
-        loop {
-            let (head, payload) = self.slot_of(ticket);
-            let turn = head.turn.load(P::acquire(POP_TURN));
-            if turn == ticket.wrapping_add(FULL) {
-                if !accept(payload) {
-                    return Ok(None);
-                }
-                if pace.blocked {
-                    self.gather(pace, ticket, FULL);
-                }
-                self.look_ahead(ticket);
-                let next = self.next(ticket, 1);
-                match header.pop.compare_exchange(ticket, next, P::relaxed(POP_CLAIM)) {
-                    Ok(_) => return Ok(Some(self.lease(ticket))),
-                    Err(now) => {
-                        ticket = now;
-                        lost(&mut times);
-                    }
-                }
-            } else {
-                ticket = self.pop_blocked(ticket, turn).inspect_err(|_| pace.blocked = true)?;
+        let ticket = header.pop.load(P::relaxed(POP_TICKET));
+        let (head, payload) = self.slot_of(ticket);
+        let next = self.next(ticket, 1);
+        if head.turn.load(P::acquire(POP_TURN)) == ticket.wrapping_add(FULL) && !pace.blocked {
+            if !accept(payload) {
+                return Ok(None);
+            }
+            self.look_ahead(head);
+            if header
+                .pop
+                .compare_exchange(ticket, next, P::relaxed(POP_CLAIM))
+                .is_ok()
+            {
+                return Ok(Some(Lease {
+                    payload,
+                    tracker: &raw const head.tracker,
+                    ticket,
+                }));
             }
         }
+        self.take_again(pace, accept)
     }
 
     #[inline(always)]
     unsafe fn release(&self, _: &mut Pace, taken: Lease) {
-        let (head, _) = self.slot_of(taken.ticket);
-        head.turn.store(self.lap_on(taken.ticket), P::release(POP_RECYCLE));
+        let head = self.head_of(&taken);
+        head.turn
+            .store(self.lap_on(taken.ticket), P::release(POP_RECYCLE));
     }
 
     #[inline]
     unsafe fn push_run(
         &self,
-        _: &mut Pace,
+        pace: &mut Pace,
         n: usize,
         mut fill: impl FnMut(*mut u8) -> bool,
     ) -> Result<usize, PushRefusal> {
@@ -693,7 +858,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for TurnRing<Sh, P> {
         let mut times = 0;
         let count = loop {
             // ORDER: acquire, each of them: every slot's last payload is out.
-            let count = self.run_length(ticket, n, 0, P::acquire(PUSH_TURN));
+            let count = self.run_length(pace, ticket, n, 0, P::acquire(PUSH_TURN));
             if count == 0 {
                 let (head, _) = self.slot_of(ticket);
                 let turn = head.turn.load(P::acquire(PUSH_TURN));
@@ -703,7 +868,10 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for TurnRing<Sh, P> {
                 continue;
             }
             let next = self.next(ticket, count as u64);
-            match header.push.compare_exchange(ticket, next, P::relaxed(PUSH_CLAIM)) {
+            match header
+                .push
+                .compare_exchange(ticket, next, P::relaxed(PUSH_CLAIM))
+            {
                 Ok(_) => break count,
                 Err(now) => {
                     ticket = now;
@@ -712,12 +880,18 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for TurnRing<Sh, P> {
             }
         };
         // If `fill` ends early (or unwinds), what it did not fill goes void.
-        let mut rest = Unfilled { ring: self, ticket, filled: 0, count };
+        let mut rest = Unfilled {
+            ring: self,
+            ticket,
+            filled: 0,
+            count,
+        };
         self.walk(ticket, count, |head, lease| {
             // SAFETY: I2: the exchange gave this thread the whole run.
             let filled = unsafe { lease.write(&mut fill) };
             if filled {
-                head.turn.store(lease.ticket.wrapping_add(FULL), P::release(PUSH_PUBLISH));
+                head.turn
+                    .store(lease.ticket.wrapping_add(FULL), P::release(PUSH_PUBLISH));
                 rest.filled += 1;
             }
             filled
@@ -728,7 +902,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for TurnRing<Sh, P> {
     #[inline]
     unsafe fn pop_run(
         &self,
-        _: &mut Pace,
+        pace: &mut Pace,
         n: usize,
         mut read: impl FnMut(*mut u8),
     ) -> Result<usize, PopRefusal> {
@@ -736,7 +910,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for TurnRing<Sh, P> {
         let mut ticket = header.pop.load(P::relaxed(POP_TICKET));
         let mut times = 0;
         let count = loop {
-            let count = self.run_length(ticket, n, FULL, P::acquire(POP_TURN));
+            let count = self.run_length(pace, ticket, n, FULL, P::acquire(POP_TURN));
             if count == 0 {
                 let (head, _) = self.slot_of(ticket);
                 let turn = head.turn.load(P::acquire(POP_TURN));
@@ -746,7 +920,10 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for TurnRing<Sh, P> {
                 continue;
             }
             let next = self.next(ticket, count as u64);
-            match header.pop.compare_exchange(ticket, next, P::relaxed(POP_CLAIM)) {
+            match header
+                .pop
+                .compare_exchange(ticket, next, P::relaxed(POP_CLAIM))
+            {
                 Ok(_) => break count,
                 Err(now) => {
                     ticket = now;
@@ -757,7 +934,8 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for TurnRing<Sh, P> {
         self.walk(ticket, count, |head, lease| {
             // SAFETY: I2 and I3: written, and this thread's alone.
             unsafe { lease.read(&mut read) };
-            head.turn.store(self.lap_on(lease.ticket), P::release(POP_RECYCLE));
+            head.turn
+                .store(self.lap_on(lease.ticket), P::release(POP_RECYCLE));
             true
         });
         Ok(count)
@@ -767,8 +945,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for TurnRing<Sh, P> {
         let (index, turn) = self.turn_at(payload)?;
         let push = self.header().push.load(P::acquire(LOOK_PUSH));
         let claimed = self.position(turn) < self.position(push);
-        (self.index_of(turn) == index && turn & (ONE - 1) == 0 && claimed)
-            .then(|| self.lease(turn))
+        (self.index_of(turn) == index && turn & (ONE - 1) == 0 && claimed).then(|| self.lease(turn))
     }
 
     unsafe fn taken_at(&self, _: &mut Pace, payload: *mut u8) -> Option<Lease> {
@@ -807,7 +984,8 @@ impl<Sh: Shape, P: Profile> TurnRing<Sh, P> {
     /// The slot index whose payload lies at `payload`, and its turn.
     fn turn_at(&self, payload: *mut u8) -> Option<(u64, u64)> {
         let layout = self.layout();
-        let distance = (payload as usize).checked_sub(self.slots.as_ptr() as usize + layout.offset)?;
+        let distance =
+            (payload as usize).checked_sub(self.slots.as_ptr() as usize + layout.offset)?;
         let index = distance / layout.stride;
         if distance % layout.stride != 0 || index >= self.capacity {
             return None;
@@ -830,10 +1008,12 @@ impl<Sh: Shape, P: Profile> Drop for Unfilled<'_, Sh, P> {
     fn drop(&mut self) {
         if self.filled < self.count {
             let rest = self.ring.next(self.ticket, self.filled as u64);
-            self.ring.walk(rest, self.count - self.filled, |head, lease| {
-                head.turn.store(lease.ticket.wrapping_add(VOID), P::release(PUSH_VOID));
-                true
-            });
+            self.ring
+                .walk(rest, self.count - self.filled, |head, lease| {
+                    head.turn
+                        .store(lease.ticket.wrapping_add(VOID), P::release(PUSH_VOID));
+                    true
+                });
         }
     }
 }
@@ -844,8 +1024,15 @@ mod tests {
     use crate::strategy::Typed;
 
     /// A ring in memory of its own, all of whose tickets begin at `first`.
-    fn ring_at(capacity: usize, laps_before_the_wrap: u64) -> (TurnRing<Typed<u64>, Tuned>, Layout) {
-        let geometry = Geometry { capacity, shape: Typed::new(), shared: false };
+    fn ring_at(
+        capacity: usize,
+        laps_before_the_wrap: u64,
+    ) -> (TurnRing<Typed<u64>, Tuned>, Layout) {
+        let geometry = Geometry {
+            capacity,
+            shape: Typed::new(),
+            shared: false,
+        };
         let layout = TurnRing::<Typed<u64>, Tuned>::footprint(&geometry).unwrap();
         // SAFETY: a fresh, zeroed region of the footprint; freed by `free`.
         let ring = unsafe {
@@ -858,7 +1045,10 @@ mod tests {
         ring.header().pop.store(first, Tuned::relaxed(POP_CLAIM));
         for index in 0..capacity as u64 {
             let ticket = first + index * ONE;
-            ring.slot_of(ticket).0.turn.store(ticket, Tuned::relaxed(POP_RECYCLE));
+            ring.slot_of(ticket)
+                .0
+                .turn
+                .store(ticket, Tuned::relaxed(POP_RECYCLE));
         }
         (ring, layout)
     }
@@ -951,10 +1141,17 @@ mod tests {
                         // A void in every lap, taken away by the pop.
                         let claim = ring.try_claim(&mut tx).unwrap();
                         ring.abandon(&mut tx, claim);
-                        assert_eq!(ring.try_take(&mut rx).unwrap_err(), PopRefusal::Empty, "lap {lap}");
+                        assert_eq!(
+                            ring.try_take(&mut rx).unwrap_err(),
+                            PopRefusal::Empty,
+                            "lap {lap}"
+                        );
                     }
                 }
-                assert!(ring.header().push.load(Tuned::relaxed(LOOK_PUSH)) < SEALED / 2, "it wrapped");
+                assert!(
+                    ring.header().push.load(Tuned::relaxed(LOOK_PUSH)) < SEALED / 2,
+                    "it wrapped"
+                );
                 ring.seal();
                 // SAFETY: as above.
                 unsafe {

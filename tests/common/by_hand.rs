@@ -36,27 +36,42 @@ fn client(
         bound,
         allowed: outcomes(allowed.iter().copied()),
         rare: outcomes([]),
-        waits: ["wait_", "close_", "interrupt"].iter().any(|start| name.starts_with(start)),
+        waits: ["wait_", "close_", "interrupt"]
+            .iter()
+            .any(|start| name.starts_with(start)),
         body: Box::new(body),
     }
 }
 
 fn one_to_one<E: Engine>(busy: bool) -> Vec<Client> {
     // What only an engine with `Busy` does comes last in each list.
-    let list = |all: &'static [&'static str], without: usize| if busy { all } else { &all[..without] };
+    let list =
+        |all: &'static [&'static str], without: usize| if busy { all } else { &all[..without] };
     vec![
         client(
             "crossed_empty",
             "two answers Empty, each older than the other thread's push",
             3,
-            list(&["2 | 1", "empty | 1", "2 | empty", "busy | 1", "2 | busy"], 3),
+            list(
+                &["2 | 1", "empty | 1", "2 | empty", "busy | 1", "2 | busy"],
+                3,
+            ),
             crossed_empty::<E>,
         ),
         client(
             "crossed_full",
             "two answers Full, each older than the other thread's pop",
             3,
-            list(&["ok | ok", "full | ok", "ok | full", "busy | ok", "ok | busy"], 3),
+            list(
+                &[
+                    "ok | ok",
+                    "full | ok",
+                    "ok | full",
+                    "busy | ok",
+                    "ok | busy",
+                ],
+                3,
+            ),
             crossed_full::<E>,
         ),
         client(
@@ -121,7 +136,11 @@ fn one_to_one<E: Engine>(busy: bool) -> Vec<Client> {
             3,
             // The turn ring's claims carry no order to an observer: it may see
             // a pop and not yet its push.
-            if busy { &["0,0", "1,0", "1,1", "0,1"] } else { &["0,0", "1,0", "1,1"] },
+            if busy {
+                &["0,0", "1,0", "1,1", "0,1"]
+            } else {
+                &["0,0", "1,0", "1,1"]
+            },
             positions::<E>,
         ),
         client(
@@ -131,10 +150,41 @@ fn one_to_one<E: Engine>(busy: bool) -> Vec<Client> {
             list(&["2 in, 0 out, 2 dropped", "2 in, 1 out, 2 dropped"], 2),
             drops::<E>,
         ),
-        client("wait_pop", "a sleeping consumer is not woken", 3, &["1"], wait_pop::<E>),
-        client("wait_push", "a sleeping producer is not woken", 3, &["1 | ok | 2"], wait_push::<E>),
-        client("wait_both", "both sides sleep", 2, &["ok,ok | 1,2"], wait_both::<E>),
-        client("wait_runs", "a run wakes nobody", 2, &["+2 | 1,2"], wait_runs::<E>),
+        client(
+            "wait_pop",
+            "a sleeping consumer is not woken",
+            3,
+            &["1"],
+            wait_pop::<E>,
+        ),
+        client(
+            "wait_push",
+            "a sleeping producer is not woken",
+            3,
+            &["1 | ok | 2"],
+            wait_push::<E>,
+        ),
+        client(
+            "wait_both",
+            "both sides sleep",
+            2,
+            &["ok,ok | 1,2"],
+            wait_both::<E>,
+        ),
+        client(
+            "wait_runs",
+            "a run wakes nobody",
+            2,
+            &["+2 | 1,2"],
+            wait_runs::<E>,
+        ),
+        client(
+            "wait_again",
+            "a sleeper that was woken in vain is forgotten",
+            2,
+            &["2"],
+            wait_again::<E>,
+        ),
         client(
             "wait_claim",
             "an element built in place wakes nobody; an abandoned claim hides one",
@@ -142,8 +192,20 @@ fn one_to_one<E: Engine>(busy: bool) -> Vec<Client> {
             &["1,2"],
             wait_claim::<E>,
         ),
-        client("close_pop", "closing leaves a consumer asleep", 3, &["closed"], close_pop::<E>),
-        client("close_push", "closing leaves a producer asleep", 3, &["closed | 1,closed"], close_push::<E>),
+        client(
+            "close_pop",
+            "closing leaves a consumer asleep",
+            3,
+            &["closed"],
+            close_pop::<E>,
+        ),
+        client(
+            "close_push",
+            "closing leaves a producer asleep",
+            3,
+            &["closed | 1,closed"],
+            close_push::<E>,
+        ),
         client(
             "close_twice",
             "closing twice loses an element or leaves a sleeper",
@@ -186,7 +248,12 @@ fn many_to_many<E: Engine>() -> Vec<Client> {
             "abandon_reuse",
             "a slot is written anew while its abandoned claim is",
             3,
-            &["busy | ok | left 1", "busy | full | left -", "empty | ok | left 1", "empty | full | left -"],
+            &[
+                "busy | ok | left 1",
+                "busy | full | left -",
+                "empty | ok | left 1",
+                "empty | full | left -",
+            ],
             abandon_reuse::<E>,
         ),
         client(
@@ -246,7 +313,12 @@ fn abandon<E: Engine>() -> String {
     });
     let mine = [popper.pop(), popper.pop()];
     drop(popper);
-    format!("{} | {} | {}", other.join().unwrap(), line(&mine), left(&queue.left()))
+    format!(
+        "{} | {} | {}",
+        other.join().unwrap(),
+        line(&mine),
+        left(&queue.left())
+    )
 }
 
 fn reject<E: Engine>() -> String {
@@ -263,7 +335,11 @@ fn reject<E: Engine>() -> String {
     };
     let mine = [decline(), decline()].join(",");
     drop(popper);
-    format!("{mine} | {} | {}", other.join().unwrap(), left(&queue.left()))
+    format!(
+        "{mine} | {} | {}",
+        other.join().unwrap(),
+        left(&queue.left())
+    )
 }
 
 fn by_address<E: Engine>() -> String {
@@ -276,7 +352,11 @@ fn by_address<E: Engine>() -> String {
     });
     let mine = popper.pop_by_address();
     drop(popper);
-    format!("{} | {mine} | {}", other.join().unwrap(), left(&queue.left()))
+    format!(
+        "{} | {mine} | {}",
+        other.join().unwrap(),
+        left(&queue.left())
+    )
 }
 
 fn abandon_reuse<E: Engine>() -> String {
@@ -336,7 +416,11 @@ fn void_full<E: Engine>() -> String {
     let other = thread::spawn(move || pusher.push(1));
     let mine = popper.pop();
     drop(popper);
-    format!("{} | {mine} | {}", other.join().unwrap(), left(&queue.left()))
+    format!(
+        "{} | {mine} | {}",
+        other.join().unwrap(),
+        left(&queue.left())
+    )
 }
 
 /// Counts how often it is dropped.
@@ -354,13 +438,20 @@ fn drops<E: Engine>() -> String {
     let (mut producer, mut consumer) = (ring.producer().unwrap(), ring.consumer().unwrap());
     let other = thread::spawn({
         let dropped = dropped.clone();
-        move || (0..2).filter(|_| producer.try_push(Token(dropped.clone())).is_ok()).count()
+        move || {
+            (0..2)
+                .filter(|_| producer.try_push(Token(dropped.clone())).is_ok())
+                .count()
+        }
     });
     let out = usize::from(consumer.try_pop().is_ok());
     let pushed = other.join().unwrap();
     assert_eq!(*dropped.lock().unwrap(), out);
     drop((consumer, ring));
-    format!("{pushed} in, {out} out, {} dropped", dropped.lock().unwrap())
+    format!(
+        "{pushed} in, {out} out, {} dropped",
+        dropped.lock().unwrap()
+    )
 }
 
 fn say_pop(popped: Result<u64, PopError>) -> String {
@@ -402,9 +493,8 @@ fn wait_push<E: Engine>() -> String {
 fn wait_both<E: Engine>() -> String {
     let ring = Ring::<u64, E>::new(1).unwrap();
     let (mut producer, mut consumer) = (ring.producer().unwrap(), ring.consumer().unwrap());
-    let other = thread::spawn(move || {
-        [say_push(producer.push(1)), say_push(producer.push(2))].join(",")
-    });
+    let other =
+        thread::spawn(move || [say_push(producer.push(1)), say_push(producer.push(2))].join(","));
     let mine = [say_pop(consumer.pop()), say_pop(consumer.pop())].join(",");
     format!("{} | {mine}", other.join().unwrap())
 }
@@ -418,6 +508,18 @@ fn wait_runs<E: Engine>() -> String {
         consumer.pop_batch(&mut got, 2).unwrap();
     }
     format!("+{} | {},{}", other.join().unwrap(), got[0], got[1])
+}
+
+fn wait_again<E: Engine>() -> String {
+    let ring = Ring::<u64, E>::new(2).unwrap();
+    let (mut producer, mut consumer) = (ring.producer().unwrap(), ring.consumer().unwrap());
+    let other = thread::spawn(move || {
+        drop(producer.try_claim().unwrap());
+        producer.try_push(2).unwrap();
+    });
+    let mine = say_pop(consumer.pop());
+    other.join().unwrap();
+    mine
 }
 
 fn wait_claim<E: Engine>() -> String {

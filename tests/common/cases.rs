@@ -90,9 +90,19 @@ pub fn engine_clients(engine: &str) -> Vec<Client> {
     }
 }
 
+/// Preemptions in a case: what `model_loom` allows the client, but at most 2,
+/// which every change that is noticed at all has needed so far.
+pub fn bound(client: &Client) -> usize {
+    client.bound.min(2)
+}
+
 /// Every step that a case can change.
 pub fn all_steps() -> impl Iterator<Item = Step> {
-    turn::STEPS.iter().chain(spsc::STEPS).chain(wait::STEPS).copied()
+    turn::STEPS
+        .iter()
+        .chain(spsc::STEPS)
+        .chain(wait::STEPS)
+        .copied()
 }
 
 /// Runs the case of the environment, if there is one, and ends the process.
@@ -106,7 +116,10 @@ pub fn perform_if_asked() {
     };
     let step = || all_steps().find(|s| s.name() == step).expect("a step");
     // Building the tables must not be disturbed by the change.
-    let client = engine_clients(engine).into_iter().find(|c| c.name == name).expect("a client");
+    let client = engine_clients(engine)
+        .into_iter()
+        .find(|c| c.name == name)
+        .expect("a client");
     match verb {
         "weaken" => Weakened::choose(Some(step())),
         "without" => mutate::leave_out(Some(step())),
@@ -119,10 +132,13 @@ pub fn perform_if_asked() {
             .map(String::as_str)
             .or_else(|| payload.downcast_ref::<&str>().copied())
             .unwrap_or("panic");
-        let at = panic.location().map(ToString::to_string).unwrap_or_default();
+        let at = panic
+            .location()
+            .map(ToString::to_string)
+            .unwrap_or_default();
         end("caught", &kind(text), &format!("{text} ({at})"), CAUGHT);
     }));
-    let seen = explore_until(client.bound, client.body, {
+    let seen = explore_until(bound(&client), client.body, {
         let allowed = client.allowed.clone();
         move |outcome| {
             if !allowed.contains(outcome) {
@@ -130,8 +146,10 @@ pub fn perform_if_asked() {
             }
         }
     });
-    if let Some(missing) =
-        client.allowed.difference(&seen.outcomes).find(|outcome| !client.rare.contains(*outcome))
+    if let Some(missing) = client
+        .allowed
+        .difference(&seen.outcomes)
+        .find(|outcome| !client.rare.contains(*outcome))
     {
         end("caught", "outcome never seen", missing, CAUGHT);
     }
@@ -179,22 +197,40 @@ pub fn run(case: &Case) -> Verdict {
         });
         let mut text = String::new();
         use std::io::Read;
-        child.stdout.take().expect("a pipe").read_to_string(&mut text).expect("text");
+        child
+            .stdout
+            .take()
+            .expect("a pipe")
+            .read_to_string(&mut text)
+            .expect("text");
         drop(done);
         text
     });
     let status = child.wait().expect("the child");
-    let line = out.lines().find(|line| line.starts_with('@')).unwrap_or("@@@@");
+    let line = out
+        .lines()
+        .find(|line| line.starts_with('@'))
+        .unwrap_or("@@@@");
     let parts: Vec<_> = line.splitn(5, '@').skip(1).collect();
     let executions = parts.get(2).and_then(|n| n.parse().ok()).unwrap_or(0);
     match (parts[0], status.code()) {
-        ("caught", Some(CAUGHT)) => Verdict::Caught { how: parts[1].to_string(), executions },
-        ("survived", Some(0)) => {
-            Verdict::Survived { executions, times: parts[3].parse().expect("a count") }
-        }
-        _ if started.elapsed() >= LIMIT => Verdict::Caught { how: "no end".into(), executions },
+        ("caught", Some(CAUGHT)) => Verdict::Caught {
+            how: parts[1].to_string(),
+            executions,
+        },
+        ("survived", Some(0)) => Verdict::Survived {
+            executions,
+            times: parts[3].parse().expect("a count"),
+        },
+        _ if started.elapsed() >= LIMIT => Verdict::Caught {
+            how: "no end".into(),
+            executions,
+        },
         // Killed by its own damage: it is noticed, and says so by its status.
-        (_, None) => Verdict::Caught { how: "crash".into(), executions },
+        (_, None) => Verdict::Caught {
+            how: "crash".into(),
+            executions,
+        },
         _ => panic!("{case}: the case ended with {status} and said:\n{out}"),
     }
 }
@@ -245,13 +281,27 @@ pub fn sweep(jobs: Vec<Job>) -> Vec<Found> {
             });
         }
     });
-    found.into_inner().unwrap().into_iter().map(|f| f.expect("every job was done")).collect()
+    found
+        .into_inner()
+        .unwrap()
+        .into_iter()
+        .map(|f| f.expect("every job was done"))
+        .collect()
 }
 
 fn try_all(job: &Job) -> Found {
-    let mut found = Found { job: job.clone(), caught: None, executions: 0, times: 0 };
+    let mut found = Found {
+        job: job.clone(),
+        caught: None,
+        executions: 0,
+        times: 0,
+    };
     for client in &job.clients {
-        let case = Case { engine: job.engine, client, change: job.change };
+        let case = Case {
+            engine: job.engine,
+            client,
+            change: job.change,
+        };
         match run(&case) {
             Verdict::Caught { how, executions } => {
                 found.executions += executions;

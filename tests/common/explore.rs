@@ -56,5 +56,9 @@ pub fn explore_until(
         }
     });
     let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
-    Seen { outcomes: std::mem::take(&mut found.0), executions: found.1, time: started.elapsed() }
+    Seen {
+        outcomes: std::mem::take(&mut found.0),
+        executions: found.1,
+        time: started.elapsed(),
+    }
 }

@@ -12,7 +12,7 @@ pub mod cases;
 pub mod clients;
 #[cfg(turtle_loom)]
 pub mod explore;
-#[cfg(all(turtle_loom, turtle_mutate))]
+#[cfg(any(shuttle, all(turtle_loom, turtle_mutate)))]
 pub mod mutants;
 pub mod program;
 pub mod raw;

@@ -73,7 +73,11 @@ impl<R, const HOW: u8> Wrong<R, HOW> {
     }
 
     fn ended(&self, why: PopRefusal) -> PopRefusal {
-        if why == PopRefusal::Empty && self.closed() { PopRefusal::Closed } else { why }
+        if why == PopRefusal::Empty && self.closed() {
+            PopRefusal::Closed
+        } else {
+            why
+        }
     }
 }
 
@@ -100,7 +104,12 @@ unsafe impl<Sh: Shape, R: RawRing<Sh>, const HOW: u8> RawRing<Sh> for Wrong<R, H
     unsafe fn attach(at: NonNull<u8>, geometry: &Geometry<Sh>) -> Self {
         let (_, flag) = Self::behind(geometry).expect("a small ring");
         // SAFETY: the caller's promise.
-        unsafe { Self { ring: R::attach(at, geometry), flag: at.add(flag).cast() } }
+        unsafe {
+            Self {
+                ring: R::attach(at, geometry),
+                flag: at.add(flag).cast(),
+            }
+        }
     }
 
     unsafe fn finish(&self) {
@@ -236,7 +245,11 @@ unsafe impl<Sh: Shape, R: RawRing<Sh>, const HOW: u8> RawRing<Sh> for Wrong<R, H
     }
 
     fn is_sealed(&self) -> bool {
-        if HOW == EARLY { self.ring.is_sealed() } else { self.closed() }
+        if HOW == EARLY {
+            self.ring.is_sealed()
+        } else {
+            self.closed()
+        }
     }
 
     unsafe fn for_each_left(&self, f: impl FnMut(*mut u8)) {

@@ -55,7 +55,10 @@ impl Program<'static> {
     /// Whether an engine of this arity can run it.
     pub fn fits(&self, producers: Arity, consumers: Arity) -> bool {
         let sides = |side: fn(Op) -> bool| {
-            self.threads.iter().filter(|ops| ops.iter().any(|op| side(*op))).count()
+            self.threads
+                .iter()
+                .filter(|ops| ops.iter().any(|op| side(*op)))
+                .count()
         };
         (producers == Arity::Many || sides(Op::pushes) <= 1)
             && (consumers == Arity::Many || sides(Op::pops) <= 1)
@@ -82,8 +85,10 @@ impl Program<'static> {
             .collect();
         let mine = perform(&mut hands, last);
         drop(hands);
-        let mut lines: Vec<_> =
-            running.into_iter().map(|t| line(&t.join().expect("no panic"))).collect();
+        let mut lines: Vec<_> = running
+            .into_iter()
+            .map(|t| line(&t.join().expect("no panic")))
+            .collect();
         lines.push(line(&mine));
 
         let inside = queue.left();
@@ -95,9 +100,20 @@ impl Program<'static> {
                 end => break end,
             }
         };
-        let sealed = self.setup.iter().chain(self.threads.iter().copied().flatten());
+        let sealed = self
+            .setup
+            .iter()
+            .chain(self.threads.iter().copied().flatten());
         let sealed = sealed.clone().any(|op| *op == Op::Seal);
-        assert_eq!(end, if sealed { Answer::Closed } else { Answer::Empty }, "after the drain");
+        assert_eq!(
+            end,
+            if sealed {
+                Answer::Closed
+            } else {
+                Answer::Empty
+            },
+            "after the drain"
+        );
         assert_eq!(inside, drained, "what was left, looked at and popped");
         let (pushed, popped) = queue.positions();
         assert_eq!(pushed, popped, "as many popped as pushed");
@@ -109,7 +125,14 @@ impl Program<'static> {
 /// The part of an outcome that says what was left inside.
 pub fn left(values: &[u64]) -> String {
     let values: Vec<_> = values.iter().map(u64::to_string).collect();
-    format!("left {}", if values.is_empty() { "-".into() } else { values.join(",") })
+    format!(
+        "left {}",
+        if values.is_empty() {
+            "-".into()
+        } else {
+            values.join(",")
+        }
+    )
 }
 
 struct Hands<E: Engine> {

@@ -5,9 +5,7 @@ use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use turtle_buffers::strategy::{
-    Engine, Geometry, Lease, PopRefusal, PushRefusal, RawRing, Typed,
-};
+use turtle_buffers::strategy::{Engine, Geometry, Lease, PopRefusal, PushRefusal, RawRing, Typed};
 
 use super::Answer;
 
@@ -48,7 +46,11 @@ impl<E: Engine> Clone for RawQueue<E> {
 impl<E: Engine> RawQueue<E> {
     /// An empty ring.
     pub fn new(capacity: usize) -> Self {
-        let geometry = Geometry { capacity, shape: Typed::new(), shared: false };
+        let geometry = Geometry {
+            capacity,
+            shape: Typed::new(),
+            shared: false,
+        };
         let layout = Algorithm::<E>::footprint(&geometry).expect("a small ring");
         // SAFETY: the layout is not empty; zeroed, fresh, and of the footprint.
         let (base, raw) = unsafe {
@@ -65,17 +67,29 @@ impl<E: Engine> RawQueue<E> {
 
     /// A producer. The client keeps to the engine's arity.
     pub fn pusher(&self) -> Pusher<E> {
-        Pusher { side: self.raw().new_producer(), queue: self.clone(), claim: None }
+        Pusher {
+            side: self.raw().new_producer(),
+            queue: self.clone(),
+            claim: None,
+        }
     }
 
     /// A consumer. The client keeps to the engine's arity.
     pub fn popper(&self) -> Popper<E> {
-        Popper { side: self.raw().new_consumer(), queue: self.clone() }
+        Popper {
+            side: self.raw().new_consumer(),
+            queue: self.clone(),
+        }
     }
 
     /// Marks it closed; whether that is complete.
     pub fn seal(&self) -> bool {
         self.raw().seal()
+    }
+
+    /// Whether it is marked closed.
+    pub fn is_sealed(&self) -> bool {
+        self.raw().is_sealed()
     }
 
     /// Elements pushed and popped.
@@ -87,7 +101,10 @@ impl<E: Engine> RawQueue<E> {
     pub fn left(&self) -> Vec<u64> {
         let mut left = Vec::new();
         // SAFETY: the client's promise; each payload is a written word.
-        unsafe { self.raw().for_each_left(|payload| left.push(payload.cast::<u64>().read())) };
+        unsafe {
+            self.raw()
+                .for_each_left(|payload| left.push(payload.cast::<u64>().read()))
+        };
         left
     }
 }
@@ -204,9 +221,13 @@ impl<E: Engine> Pusher<E> {
         let mut next = values.iter();
         // SAFETY: as above; a whole word is written for `true`.
         let pushed = unsafe {
-            self.queue.raw().push_run(&mut self.side, values.len(), |payload| {
-                next.next().map(|value| payload.cast::<u64>().write(*value)).is_some()
-            })
+            self.queue
+                .raw()
+                .push_run(&mut self.side, values.len(), |payload| {
+                    next.next()
+                        .map(|value| payload.cast::<u64>().write(*value))
+                        .is_some()
+                })
         };
         match pushed {
             Ok(n) => Answer::Pushed(n),
@@ -224,6 +245,22 @@ impl<E: Engine> Popper<E> {
             match self.queue.raw().try_take(&mut self.side) {
                 Ok(taken) => {
                     let value = taken.read(|payload| payload.cast::<u64>().read());
+                    self.queue.raw().release(&mut self.side, taken);
+                    Answer::Got(value)
+                }
+                Err(why) => why.into(),
+            }
+        }
+    }
+
+    /// One pop; `meanwhile` runs between its two halves.
+    pub fn pop_and_meanwhile(&mut self, meanwhile: impl FnOnce()) -> Answer {
+        // SAFETY: as above.
+        unsafe {
+            match self.queue.raw().try_take(&mut self.side) {
+                Ok(taken) => {
+                    let value = taken.read(|payload| payload.cast::<u64>().read());
+                    meanwhile();
                     self.queue.raw().release(&mut self.side, taken);
                     Answer::Got(value)
                 }
@@ -276,10 +313,12 @@ impl<E: Engine> Popper<E> {
         let mut next = 0;
         // SAFETY: as above; `read` does not panic for n up to 4.
         let popped = unsafe {
-            self.queue.raw().pop_run(&mut self.side, n.min(4), |payload| {
-                values[next] = payload.cast::<u64>().read();
-                next += 1;
-            })
+            self.queue
+                .raw()
+                .pop_run(&mut self.side, n.min(4), |payload| {
+                    values[next] = payload.cast::<u64>().read();
+                    next += 1;
+                })
         };
         match popped {
             Ok(n) => {

@@ -28,15 +28,27 @@ impl Promise {
     /// The longest run from this position on.
     fn longest(self, program: &Program<'_>, position: u64) -> u64 {
         let capacity = program.capacity as u64;
-        if self.runs_end { capacity - position % capacity } else { capacity }
+        if self.runs_end {
+            capacity - position % capacity
+        } else {
+            capacity
+        }
     }
 }
 
 /// Of the engine that this word names.
 pub fn promise(engine: &str) -> Promise {
     match engine {
-        "turn" => Promise { busy: true, late_close: false, runs_end: false },
-        "spsc" => Promise { busy: false, late_close: true, runs_end: false },
+        "turn" => Promise {
+            busy: true,
+            late_close: false,
+            runs_end: false,
+        },
+        "spsc" => Promise {
+            busy: false,
+            late_close: true,
+            runs_end: false,
+        },
         other => panic!("no promise is written down for {other}"),
     }
 }
@@ -90,8 +102,16 @@ pub(super) fn allowed(program: &Program<'_>, promise: Promise) -> Outcomes {
     };
     // The setup is a program of one thread with one outcome.
     let setup = [program.setup];
-    let alone = Program { threads: &setup, setup: &[], ..*program };
-    let mut first = State { phases: vec![Phase::Between], answers: vec![Vec::new()], ..start };
+    let alone = Program {
+        threads: &setup,
+        setup: &[],
+        ..*program
+    };
+    let mut first = State {
+        phases: vec![Phase::Between],
+        answers: vec![Vec::new()],
+        ..start
+    };
     for _ in program.setup {
         for _ in 0..3 {
             let mut next = Vec::new();
@@ -102,8 +122,12 @@ pub(super) fn allowed(program: &Program<'_>, promise: Promise) -> Outcomes {
     }
     first.phases = vec![Phase::Between; threads];
     first.answers = vec![Vec::new(); threads];
-    let mut search =
-        Search { program, promise, seen: HashSet::new(), outcomes: Outcomes::new() };
+    let mut search = Search {
+        program,
+        promise,
+        seen: HashSet::new(),
+        outcomes: Outcomes::new(),
+    };
     search.visit(first);
     search.outcomes
 }
@@ -129,7 +153,13 @@ impl Search<'_> {
 }
 
 /// The states that one step of `thread` leads to.
-fn moves(program: &Program<'_>, promise: Promise, state: &State, thread: usize, next: &mut Vec<State>) {
+fn moves(
+    program: &Program<'_>,
+    promise: Promise,
+    state: &State,
+    thread: usize,
+    next: &mut Vec<State>,
+) {
     let ops = program.threads[thread];
     let Some(op) = ops.get(state.answers[thread].len()).copied() else {
         return;
@@ -138,7 +168,10 @@ fn moves(program: &Program<'_>, promise: Promise, state: &State, thread: usize, 
         Phase::Between => {
             let mut state = state.clone();
             let before_mark = !state.sealed;
-            state.phases[thread] = Phase::Begun { before_mark, least: u64::MAX };
+            state.phases[thread] = Phase::Begun {
+                before_mark,
+                least: u64::MAX,
+            };
             next.push(settled(program, state));
         }
         Phase::Halfway { answer, .. } => {
@@ -166,15 +199,33 @@ fn moves(program: &Program<'_>, promise: Promise, state: &State, thread: usize, 
             };
             match op {
                 Op::Seal => effect(Answer::Ok, &[], 0),
-                Op::Push(value) => push(program, promise, state, before_mark, least, &[value], |k| {
-                    let answer = k.map_or_else(|why| why, |_| Answer::Ok);
-                    effect(answer, if k.is_ok() { std::slice::from_ref(&value) } else { &[] }, 0);
-                }),
+                Op::Push(value) => {
+                    push(program, promise, state, before_mark, least, &[value], |k| {
+                        let answer = k.map_or_else(|why| why, |_| Answer::Ok);
+                        effect(
+                            answer,
+                            if k.is_ok() {
+                                std::slice::from_ref(&value)
+                            } else {
+                                &[]
+                            },
+                            0,
+                        );
+                    })
+                }
                 Op::PushRun(values) => {
-                    push(program, promise, state, before_mark, least, values, |k| match k {
-                        Ok(k) => effect(Answer::Pushed(k), &values[..k], 0),
-                        Err(why) => effect(why, &[], 0),
-                    });
+                    push(
+                        program,
+                        promise,
+                        state,
+                        before_mark,
+                        least,
+                        values,
+                        |k| match k {
+                            Ok(k) => effect(Answer::Pushed(k), &values[..k], 0),
+                            Err(why) => effect(why, &[], 0),
+                        },
+                    );
                 }
                 Op::Pop => pop(program, promise, state, least, 1, |k| match k {
                     Ok(_) => effect(Answer::Got(state.inside[0]), &[], 1),
@@ -252,7 +303,9 @@ fn pop(
     if promise.busy && pushing(program, state, state.popped) {
         effect(Err(Answer::Busy));
     }
-    let most = ready.min(n as u64).min(promise.longest(program, state.popped));
+    let most = ready
+        .min(n as u64)
+        .min(promise.longest(program, state.popped));
     for k in least.min(most).max(1)..=most {
         effect(Ok(k as usize));
     }
@@ -260,7 +313,9 @@ fn pop(
 
 /// Whether the pop that frees the slot of this push position is halfway.
 fn popping(program: &Program<'_>, state: &State, position: u64) -> bool {
-    position.checked_sub(program.capacity as u64).is_some_and(|p| halfway(program, state, p, Op::pops))
+    position
+        .checked_sub(program.capacity as u64)
+        .is_some_and(|p| halfway(program, state, p, Op::pops))
 }
 
 /// Whether the push of this position is halfway.
@@ -280,12 +335,22 @@ fn halfway(program: &Program<'_>, state: &State, position: u64, side: fn(Op) -> 
 fn settled(program: &Program<'_>, mut state: State) -> State {
     let room = program.capacity as u64 - (state.pushed - state.popped);
     let ready = state.pushed - state.popped;
-    let free = (0..room).take_while(|i| !popping(program, &state, state.pushed + i)).count() as u64;
-    let full = (0..ready).take_while(|i| !pushing(program, &state, state.popped + i)).count() as u64;
+    let free = (0..room)
+        .take_while(|i| !popping(program, &state, state.pushed + i))
+        .count() as u64;
+    let full = (0..ready)
+        .take_while(|i| !pushing(program, &state, state.popped + i))
+        .count() as u64;
     for thread in 0..state.phases.len() {
-        let op = program.threads[thread].get(state.answers[thread].len()).copied();
+        let op = program.threads[thread]
+            .get(state.answers[thread].len())
+            .copied();
         if let Phase::Begun { least, .. } = &mut state.phases[thread] {
-            *least = (*least).min(if op.is_some_and(Op::pushes) { free } else { full });
+            *least = (*least).min(if op.is_some_and(Op::pushes) {
+                free
+            } else {
+                full
+            });
         }
     }
     state

@@ -19,8 +19,14 @@ pub(crate) fn closing_drains_before_it_says_closed<S: Engine>() {
             ring.close();
             ring.close(); // a second time changes nothing
             assert!(ring.is_closed());
-            assert_eq!(tx.try_push("late".into()), Err(TryPushError::Closed("late".into())));
-            assert_eq!(tx.push("late".into()), Err(PushError::Closed("late".into())));
+            assert_eq!(
+                tx.try_push("late".into()),
+                Err(TryPushError::Closed("late".into()))
+            );
+            assert_eq!(
+                tx.push("late".into()),
+                Err(PushError::Closed("late".into()))
+            );
             assert_eq!(ring.len(), inside);
             for i in 0..inside {
                 assert_eq!(rx.pop().unwrap(), i.to_string());
@@ -29,7 +35,10 @@ pub(crate) fn closing_drains_before_it_says_closed<S: Engine>() {
             for _ in 0..2 {
                 assert_eq!(rx.try_pop(), Err(TryPopError::Closed));
                 assert_eq!(rx.pop(), Err(PopError::Closed));
-                assert_eq!(rx.pop_timeout(Duration::from_secs(3600)), Err(PopError::Closed));
+                assert_eq!(
+                    rx.pop_timeout(Duration::from_secs(3600)),
+                    Err(PopError::Closed)
+                );
                 assert_eq!(rx.try_peek().err(), Some(TryPopError::Closed));
             }
             assert!(ring.is_closed() && ring.is_empty());
@@ -43,10 +52,20 @@ pub(crate) fn every_kind_of_push_is_refused_after_closing<S: Engine>() {
     tx.push(1).unwrap();
     ring.clone().close(); // by any handle
     let mut values = [2, 3].into_iter();
-    assert_eq!(tx.try_push_batch(&mut values), Err(TryPushError::Closed(())));
+    assert_eq!(
+        tx.try_push_batch(&mut values),
+        Err(TryPushError::Closed(()))
+    );
     assert_eq!(tx.push_batch(&mut values), Err(PushError::Closed(0)));
-    assert_eq!(values.as_slice(), [2, 3], "nothing was taken from the iterator");
-    assert_eq!(tx.push_timeout(4, Duration::ZERO), Err(PushError::Closed(4)));
+    assert_eq!(
+        values.as_slice(),
+        [2, 3],
+        "nothing was taken from the iterator"
+    );
+    assert_eq!(
+        tx.push_timeout(4, Duration::ZERO),
+        Err(PushError::Closed(4))
+    );
     // An engine may refuse the claim or its commit.
     match tx.try_claim() {
         Err(why) => assert_eq!(why, TryPushError::Closed(())),
@@ -82,7 +101,10 @@ pub(crate) fn a_claim_held_across_closing_is_popped_or_refused<S: Engine>() {
             drop(claim);
         }
         assert_eq!(rx.try_pop(), Err(TryPopError::Closed));
-        assert_eq!(tx.try_push("late".into()), Err(TryPushError::Closed("late".into())));
+        assert_eq!(
+            tx.try_push("late".into()),
+            Err(TryPushError::Closed("late".into()))
+        );
     }
 }
 
@@ -115,7 +137,10 @@ pub(crate) fn closing_wakes_everyone_who_waits<S: Engine>() {
     wait_until("the pusher sleeps", || ring.stats().waits > 0);
     ring.close();
     let outcome = finishes("a pusher", || pusher.join().unwrap());
-    assert_eq!(outcome, (Err(PushError::Closed(1)), Err(PushError::Closed(0))));
+    assert_eq!(
+        outcome,
+        (Err(PushError::Closed(1)), Err(PushError::Closed(0)))
+    );
     drop(rx);
 
     let (ring, mut tx, rx) = one_of_each::<u32, S>(2);
@@ -123,31 +148,47 @@ pub(crate) fn closing_wakes_everyone_who_waits<S: Engine>() {
     wait_until("the batch sleeps", || ring.stats().waits > 0);
     assert!(ring.is_full());
     ring.close();
-    assert_eq!(finishes("a batch", || pusher.join().unwrap()), Err(PushError::Closed(2)));
+    assert_eq!(
+        finishes("a batch", || pusher.join().unwrap()),
+        Err(PushError::Closed(2))
+    );
     drop(rx);
 
     // Waiting to pop.
     for batch in [false, true] {
         let (ring, _tx, mut rx) = one_of_each::<u32, S>(1);
         let popper = std::thread::spawn(move || {
-            if batch { rx.pop_batch(&mut Vec::new(), 9).map(|n| n as u32) } else { rx.pop() }
+            if batch {
+                rx.pop_batch(&mut Vec::new(), 9).map(|n| n as u32)
+            } else {
+                rx.pop()
+            }
         });
         wait_until("the popper sleeps", || ring.stats().waits > 0);
         ring.close();
-        assert_eq!(finishes("a popper", || popper.join().unwrap()), Err(PopError::Closed));
+        assert_eq!(
+            finishes("a popper", || popper.join().unwrap()),
+            Err(PopError::Closed)
+        );
     }
 }
 
 pub(crate) fn a_zero_timeout_is_a_try<S: Engine>() {
     let (ring, mut tx, mut rx) = one_of_each::<u32, S>(1);
     assert_eq!(rx.pop_timeout(Duration::ZERO), Err(PopError::Empty));
-    assert_eq!(rx.pop_batch_timeout(&mut Vec::new(), 2, Duration::ZERO), Err(PopError::Empty));
+    assert_eq!(
+        rx.pop_batch_timeout(&mut Vec::new(), 2, Duration::ZERO),
+        Err(PopError::Empty)
+    );
     assert_eq!(tx.push_timeout(1, Duration::ZERO), Ok(()));
     assert_eq!(tx.push_timeout(2, Duration::ZERO), Err(PushError::Full(2)));
     assert_eq!(rx.pop_timeout(Duration::ZERO), Ok(1));
     assert_eq!(ring.stats().waits, 0, "nobody slept");
     ring.close();
-    assert_eq!(tx.push_timeout(2, Duration::ZERO), Err(PushError::Closed(2)));
+    assert_eq!(
+        tx.push_timeout(2, Duration::ZERO),
+        Err(PushError::Closed(2))
+    );
     assert_eq!(rx.pop_timeout(Duration::ZERO), Err(PopError::Closed));
 }
 
@@ -158,10 +199,16 @@ pub(crate) fn a_timeout_ends_a_wait_and_not_too_early<S: Engine>() {
         assert_eq!(rx.pop_timeout(wait), Err(PopError::Timeout));
         assert!(begun.elapsed() >= wait, "{:?} of {wait:?}", begun.elapsed());
         let mut out = Vec::new();
-        assert_eq!(rx.pop_batch_timeout(&mut out, 3, wait), Err(PopError::Timeout));
+        assert_eq!(
+            rx.pop_batch_timeout(&mut out, 3, wait),
+            Err(PopError::Timeout)
+        );
         tx.push("in".into()).unwrap();
         let begun = Instant::now();
-        assert_eq!(tx.push_timeout("out".into(), wait), Err(PushError::Timeout("out".into())));
+        assert_eq!(
+            tx.push_timeout("out".into(), wait),
+            Err(PushError::Timeout("out".into()))
+        );
         assert!(begun.elapsed() >= wait);
         assert_eq!(rx.pop_timeout(wait), Ok("in".to_string()));
     }
@@ -192,7 +239,10 @@ pub(crate) fn an_interrupt_ends_waits_once<S: Engine>() {
     let (ring, mut tx, mut rx) = one_of_each::<String, S>(1);
     // Before the call: no effect on it.
     ring.interrupt();
-    assert_eq!(rx.pop_timeout(Duration::from_millis(2)), Err(PopError::Timeout));
+    assert_eq!(
+        rx.pop_timeout(Duration::from_millis(2)),
+        Err(PopError::Timeout)
+    );
 
     let popper = std::thread::spawn(move || (rx.pop(), rx));
     wait_until("the popper sleeps", || ring.stats().waits > 1);
@@ -219,14 +269,20 @@ pub(crate) fn an_interrupt_ends_waits_once<S: Engine>() {
     let outcome = pusher.join().unwrap();
     assert_eq!(outcome.0, Err(PushError::Interrupted("back".into())));
     assert_eq!(outcome.1, Err(PushError::Interrupted(0)));
-    assert_eq!(rx.pop(), Ok("inside".to_string()), "an interrupt loses nothing");
+    assert_eq!(
+        rx.pop(),
+        Ok("inside".to_string()),
+        "an interrupt loses nothing"
+    );
     assert!(!ring.is_closed());
 }
 
 pub(crate) fn a_blocked_batch_goes_in_whole<S: Engine>() {
     for capacity in [1, 3, 8] {
         let (ring, mut tx, mut rx) = one_of_each::<u64, S>(capacity);
-        let pusher = std::thread::spawn(move || tx.push_batch(&mut (0..500_u64).collect::<Vec<_>>().into_iter()));
+        let pusher = std::thread::spawn(move || {
+            tx.push_batch(&mut (0..500_u64).collect::<Vec<_>>().into_iter())
+        });
         let got = finishes("batches", move || {
             let mut out = Vec::new();
             while out.len() < 500 {

@@ -33,10 +33,18 @@ struct Notes(Arc<Mutex<Vec<usize>>>);
 
 impl Notes {
     fn make(&self, number: usize) -> Noted {
-        Noted { number, notes: self.0.clone(), panics: false }
+        Noted {
+            number,
+            notes: self.0.clone(),
+            panics: false,
+        }
     }
     fn make_panicking(&self, number: usize) -> Noted {
-        Noted { number, notes: self.0.clone(), panics: true }
+        Noted {
+            number,
+            notes: self.0.clone(),
+            panics: true,
+        }
     }
     fn dropped(&self) -> Vec<usize> {
         let mut dropped = self.0.lock().unwrap().clone();
@@ -111,7 +119,10 @@ pub(crate) fn what_was_popped_is_dropped_by_its_owner<S: Engine>() {
 pub(crate) fn batches_drop_nothing_twice<S: Engine>() {
     let notes = Notes::default();
     let (ring, mut tx, mut rx) = one_of_each::<Noted, S>(3);
-    let mut values = (0..5).map(|i| notes.make(i)).collect::<Vec<_>>().into_iter();
+    let mut values = (0..5)
+        .map(|i| notes.make(i))
+        .collect::<Vec<_>>()
+        .into_iter();
     assert_eq!(tx.try_push_batch(&mut values).ok(), Some(3));
     let mut out = Vec::new();
     assert_eq!(rx.try_pop_batch(&mut out, 2), Ok(2));
@@ -150,12 +161,19 @@ pub(crate) fn a_panicking_drop_leaks_nothing_else<S: Engine>() {
         let notes = Notes::default();
         let (ring, mut tx, rx) = one_of_each::<Noted, S>(4);
         for i in 0..4 {
-            let value = if i == bad { notes.make_panicking(i) } else { notes.make(i) };
+            let value = if i == bad {
+                notes.make_panicking(i)
+            } else {
+                notes.make(i)
+            };
             assert!(tx.try_push(value).is_ok());
         }
         drop((tx, rx));
         let outcome = catch_unwind(AssertUnwindSafe(|| drop(ring)));
-        assert!(outcome.is_err(), "the panic reaches whoever dropped the last handle");
+        assert!(
+            outcome.is_err(),
+            "the panic reaches whoever dropped the last handle"
+        );
         assert_eq!(notes.dropped(), [0, 1, 2, 3], "number {bad} panicked");
     }
 }
@@ -203,8 +221,13 @@ pub(crate) fn a_batch_whose_iterator_breaks_loses_nothing<S: Engine>() {
             for panics in [true, false] {
                 let notes = Notes::default();
                 let (_ring, mut tx, mut rx) = one_of_each::<Noted, S>(capacity);
-                let mut values =
-                    Breaks { notes: notes.clone(), given: 0, gives, says: capacity, panics };
+                let mut values = Breaks {
+                    notes: notes.clone(),
+                    given: 0,
+                    gives,
+                    says: capacity,
+                    panics,
+                };
                 let outcome = catch_unwind(AssertUnwindSafe(|| tx.try_push_batch(&mut values)));
                 match outcome {
                     Err(_) => assert!(panics),
@@ -219,7 +242,10 @@ pub(crate) fn a_batch_whose_iterator_breaks_loses_nothing<S: Engine>() {
                 for number in 0..capacity {
                     assert!(tx.try_push(notes.make(100 + number)).is_ok());
                 }
-                assert!(matches!(tx.try_push(notes.make(0)), Err(TryPushError::Full(_))));
+                assert!(matches!(
+                    tx.try_push(notes.make(0)),
+                    Err(TryPushError::Full(_))
+                ));
             }
         }
     }
@@ -242,7 +268,8 @@ pub(crate) fn a_blocking_batch_ends_with_its_iterator<S: Engine>() {
     impl ExactSizeIterator for Liar {}
     for gives in 0..3 {
         let (_ring, mut tx, _rx) = one_of_each::<u32, S>(8);
-        let done = crate::support::finishes("a batch of a liar", move || tx.push_batch(&mut Liar(gives)));
+        let done =
+            crate::support::finishes("a batch of a liar", move || tx.push_batch(&mut Liar(gives)));
         assert_eq!(done, Ok(gives as usize));
     }
 }
@@ -256,21 +283,31 @@ pub(crate) fn zero_sized_elements_are_counted<S: Engine>() {
             DROPS.fetch_add(1, Ordering::Relaxed);
         }
     }
-    let _alone = GATE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let _alone = GATE
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     for capacity in [1, 2, 3, 100] {
         DROPS.store(0, Ordering::Relaxed);
         let (ring, mut tx, mut rx) = one_of_each::<Nothing, S>(capacity);
         for _ in 0..capacity {
             assert!(tx.try_push(Nothing).is_ok());
         }
-        assert!(matches!(tx.try_push(Nothing), Err(TryPushError::Full(Nothing))));
+        assert!(matches!(
+            tx.try_push(Nothing),
+            Err(TryPushError::Full(Nothing))
+        ));
         assert_eq!(DROPS.load(Ordering::Relaxed), 1);
         let mut out = Vec::new();
         assert_eq!(rx.try_pop_batch(&mut out, usize::MAX), Ok(capacity));
         assert_eq!(out.len(), capacity);
         drop(out);
         assert_eq!(DROPS.load(Ordering::Relaxed), 1 + capacity);
-        let n = tx.try_push_batch(&mut (0..capacity).map(|_| Nothing).collect::<Vec<_>>().into_iter());
+        let n = tx.try_push_batch(
+            &mut (0..capacity)
+                .map(|_| Nothing)
+                .collect::<Vec<_>>()
+                .into_iter(),
+        );
         assert_eq!(n.unwrap_or(0), capacity);
         drop((ring, tx, rx));
         assert_eq!(DROPS.load(Ordering::Relaxed), 1 + 2 * capacity);
@@ -317,11 +354,18 @@ pub(crate) fn large_elements_arrive_whole<S: Engine>() {
     let (_ring, mut tx, mut rx) = one_of_each::<[u64; 2048], S>(3);
     for lap in 0..5 {
         for i in 0..3 {
-            tx.try_push(std::array::from_fn(|at| lap * 1_000_000 + i * 10_000 + at as u64)).unwrap();
+            tx.try_push(std::array::from_fn(|at| {
+                lap * 1_000_000 + i * 10_000 + at as u64
+            }))
+            .unwrap();
         }
         for i in 0..3 {
             let got = rx.try_pop().unwrap();
-            assert!(got.iter().enumerate().all(|(at, &w)| w == lap * 1_000_000 + i * 10_000 + at as u64));
+            assert!(
+                got.iter()
+                    .enumerate()
+                    .all(|(at, &w)| w == lap * 1_000_000 + i * 10_000 + at as u64)
+            );
         }
     }
 }

@@ -6,10 +6,15 @@ use turtle_buffers::{BuildError, Ring, Stats, TryPopError};
 use crate::one_of_each;
 
 fn refused<H>(handle: Result<H, BuildError>, side: &str) {
-    let Err(why) = handle else { panic!("a second {side} where one is allowed") };
+    let Err(why) = handle else {
+        panic!("a second {side} where one is allowed")
+    };
     assert!(matches!(why, BuildError::NoHandle(_)), "{why:?}");
     let text = why.to_string();
-    assert!(text.contains(side) && text.contains("release"), "says what to do: {text}");
+    assert!(
+        text.contains(side) && text.contains("release"),
+        "says what to do: {text}"
+    );
 }
 
 pub(crate) fn each_side_has_as_many_handles_as_promised<S: Engine>() {
@@ -21,17 +26,28 @@ pub(crate) fn each_side_has_as_many_handles_as_promised<S: Engine>() {
             refused(ring.try_producer(), "producer");
             assert!(ring.clone().producer().is_none());
         }
-        Arity::Many => drop((0..100).map(|_| ring.producer().unwrap()).collect::<Vec<_>>()),
+        Arity::Many => drop(
+            (0..100)
+                .map(|_| ring.producer().unwrap())
+                .collect::<Vec<_>>(),
+        ),
     }
     match traits.consumers {
         Arity::One => {
             refused(ring.try_consumer(), "consumer");
             assert!(ring.clone().consumer().is_none());
         }
-        Arity::Many => drop((0..100).map(|_| ring.consumer().unwrap()).collect::<Vec<_>>()),
+        Arity::Many => drop(
+            (0..100)
+                .map(|_| ring.consumer().unwrap())
+                .collect::<Vec<_>>(),
+        ),
     }
     drop(one);
-    let again = ring.try_producer().map(drop).and(ring.try_consumer().map(drop));
+    let again = ring
+        .try_producer()
+        .map(drop)
+        .and(ring.try_consumer().map(drop));
     assert!(again.is_ok(), "a dropped handle can be replaced: {again:?}");
 }
 
@@ -80,8 +96,12 @@ pub(crate) fn several_handles_of_a_side_share_one_order<S: Engine>() {
     let ring = Ring::<u64, S>::new(16).unwrap();
     let traits = ring.traits();
     let count = |arity| if arity == Arity::Many { 3 } else { 1 };
-    let mut producers: Vec<_> = (0..count(traits.producers)).map(|_| ring.producer().unwrap()).collect();
-    let mut consumers: Vec<_> = (0..count(traits.consumers)).map(|_| ring.consumer().unwrap()).collect();
+    let mut producers: Vec<_> = (0..count(traits.producers))
+        .map(|_| ring.producer().unwrap())
+        .collect();
+    let mut consumers: Vec<_> = (0..count(traits.consumers))
+        .map(|_| ring.consumer().unwrap())
+        .collect();
     for value in 0..200 {
         let n = producers.len();
         producers[value as usize % n].try_push(value).unwrap();
@@ -96,19 +116,28 @@ pub(crate) fn several_handles_of_a_side_share_one_order<S: Engine>() {
 
 pub(crate) fn statistics_count_what_happened<S: Engine>() {
     let (ring, mut tx, mut rx) = one_of_each::<u64, S>(2);
-    let fresh = Stats { capacity: 2, ..Stats::default() };
+    let fresh = Stats {
+        capacity: 2,
+        ..Stats::default()
+    };
     assert_eq!(ring.stats(), fresh);
     for i in 0..5 {
         tx.try_push(i).unwrap_or(());
     }
     assert_eq!(tx.try_push_batch(&mut [1].into_iter()).ok(), None);
     let full = ring.stats();
-    assert_eq!((full.len, full.pushed, full.popped, full.full), (2, 2, 0, 4));
+    assert_eq!(
+        (full.len, full.pushed, full.popped, full.full),
+        (2, 2, 0, 4)
+    );
     assert_eq!(rx.try_pop_batch(&mut Vec::new(), 5), Ok(2));
     assert_eq!(rx.try_pop(), Err(TryPopError::Empty));
     assert!(rx.try_peek().is_err());
     let empty = ring.stats();
-    assert_eq!((empty.len, empty.pushed, empty.popped, empty.empty), (0, 2, 2, 2));
+    assert_eq!(
+        (empty.len, empty.pushed, empty.popped, empty.empty),
+        (0, 2, 2, 2)
+    );
     drop((tx, rx));
     assert_eq!(ring.stats(), empty, "numbers of dropped handles are kept");
     let mut tx = ring.producer().unwrap();
@@ -116,7 +145,10 @@ pub(crate) fn statistics_count_what_happened<S: Engine>() {
     assert!(tx.try_push(9).is_err());
     ring.close();
     let last = ring.stats();
-    assert_eq!((last.len, last.pushed, last.full, last.busy, last.closed), (2, 4, 5, 0, true));
+    assert_eq!(
+        (last.len, last.pushed, last.full, last.busy, last.closed),
+        (2, 4, 5, 0, true)
+    );
 }
 
 pub(crate) fn every_part_can_be_printed<S: Engine>() {
@@ -124,14 +156,27 @@ pub(crate) fn every_part_can_be_printed<S: Engine>() {
     tx.push(5).unwrap();
     let handles = format!("{ring:?} {tx:?} {rx:?}");
     let shown = format!("{handles} {:?}", rx.try_peek().unwrap());
-    for part in ["Ring", "Producer", "Consumer", "Peek(5)", "capacity: 2", "len: 1", "closed: false"] {
+    for part in [
+        "Ring",
+        "Producer",
+        "Consumer",
+        "Peek(5)",
+        "capacity: 2",
+        "len: 1",
+        "closed: false",
+    ] {
         assert!(shown.contains(part), "{part} in {shown}");
     }
     assert!(format!("{:?}", tx.try_claim().unwrap()).starts_with("Claim"));
 }
 
 pub(crate) fn impossible_capacities_are_errors<S: Engine>() {
-    for (capacity, word) in [(0, "at least 1"), (usize::MAX, ""), (usize::MAX / 2, ""), (1 << 60, "")] {
+    for (capacity, word) in [
+        (0, "at least 1"),
+        (usize::MAX, ""),
+        (usize::MAX / 2, ""),
+        (1 << 60, ""),
+    ] {
         let why = Ring::<[u64; 8], S>::new(capacity).unwrap_err();
         assert!(matches!(why, BuildError::Invalid(_)), "{capacity}: {why:?}");
         assert!(why.to_string().contains(word), "{why}");

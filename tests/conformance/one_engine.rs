@@ -14,7 +14,11 @@ fn turn_a_leaked_claim_keeps_its_slot() {
     assert_eq!(rx.pop().unwrap(), "before");
     assert_eq!(rx.try_pop(), Err(TryPopError::Busy));
     ring.close();
-    assert_eq!(rx.try_pop(), Err(TryPopError::Busy), "documented: the price of this engine");
+    assert_eq!(
+        rx.try_pop(),
+        Err(TryPopError::Busy),
+        "documented: the price of this engine"
+    );
     // What lies behind is dropped with the ring all the same (checked under Miri).
 }
 
@@ -27,7 +31,10 @@ fn turn_a_leaked_peek_keeps_its_slot() {
     assert_eq!(rx.pop().unwrap(), "next");
     assert_eq!(rx.try_pop(), Err(TryPopError::Empty));
     // Slot 0 never comes back: the lap ends there.
-    assert_eq!(tx.try_push("again".into()), Err(TryPushError::Busy("again".into())));
+    assert_eq!(
+        tx.try_push("again".into()),
+        Err(TryPushError::Busy("again".into()))
+    );
 }
 
 #[test]
@@ -50,7 +57,11 @@ fn several_claims_are_out_at_once_where_several_producers_are() {
         if traits.producers == Arity::One || traits.consumers == Arity::One {
             continue;
         }
-        let ring = RingBuffer::<u32>::builder().strategy(strategy).capacity(4).build().unwrap();
+        let ring = RingBuffer::<u32>::builder()
+            .strategy(strategy)
+            .capacity(4)
+            .build()
+            .unwrap();
         let (mut a, mut b) = (ring.producer().unwrap(), ring.producer().unwrap());
         let mut rx = ring.consumer().unwrap();
         let mut other = ring.consumer().unwrap();
@@ -80,10 +91,17 @@ fn several_claims_are_out_at_once_where_several_producers_are() {
 fn a_strategy_has_one_name_and_one_number() {
     for (at, &strategy) in Strategy::ALL.iter().enumerate() {
         assert_eq!(Strategy::from_number(strategy as u32), Some(strategy));
-        assert!(at == 0 || strategy as u32 > Strategy::ALL[at - 1] as u32, "in order of the numbers");
+        assert!(
+            at == 0 || strategy as u32 > Strategy::ALL[at - 1] as u32,
+            "in order of the numbers"
+        );
         assert_eq!(strategy.to_string(), strategy.name());
         assert_eq!(strategy.name().parse::<Strategy>().unwrap(), strategy);
-        let ring = RingBuffer::<u8>::builder().strategy(strategy).capacity(3).build().unwrap();
+        let ring = RingBuffer::<u8>::builder()
+            .strategy(strategy)
+            .capacity(3)
+            .build()
+            .unwrap();
         assert_eq!(ring.traits().name, strategy.name());
     }
     assert_eq!(Strategy::from_number(u32::MAX), None);
@@ -96,8 +114,14 @@ fn an_unknown_strategy_is_answered_with_those_there_are() {
         let why = wrong.parse::<Strategy>().unwrap_err();
         assert!(matches!(why, BuildError::Invalid(_)));
         let text = why.to_string();
-        assert!(text.contains(&format!("{wrong:?}")), "names what was asked: {text}");
-        assert!(Strategy::ALL.iter().all(|s| text.contains(s.name())), "and what there is: {text}");
+        assert!(
+            text.contains(&format!("{wrong:?}")),
+            "names what was asked: {text}"
+        );
+        assert!(
+            Strategy::ALL.iter().all(|s| text.contains(s.name())),
+            "and what there is: {text}"
+        );
     }
 }
 
@@ -106,9 +130,15 @@ fn the_builder_builds_what_was_said() {
     let ring = RingBuffer::<u64>::builder().build().unwrap();
     assert_eq!(ring.capacity(), 1024);
     assert_eq!(ring.traits().name, Strategy::default().name());
-    let why = RingBuffer::<u64>::builder().capacity(0).build().unwrap_err();
+    let why = RingBuffer::<u64>::builder()
+        .capacity(0)
+        .build()
+        .unwrap_err();
     assert!(why.to_string().contains("at least 1"), "{why}");
-    let why = RingBuffer::<u64>::builder().capacity(usize::MAX).build().unwrap_err();
+    let why = RingBuffer::<u64>::builder()
+        .capacity(usize::MAX)
+        .build()
+        .unwrap_err();
     assert!(matches!(why, BuildError::Invalid(_)), "{why:?}");
     assert_eq!(Ring::<u8, Any>::new(3).unwrap().capacity(), 3);
 }
@@ -119,8 +149,17 @@ fn an_error_says_its_reason_without_printing_the_value() {
     let ring = Ring::<Unprintable, Turn>::new(1).unwrap();
     let mut tx = ring.producer().unwrap();
     assert!(tx.try_push(Unprintable).is_ok());
-    let full = tx.try_push(Unprintable).map_err(|e| (format!("{e:?}"), e.to_string())).unwrap_err();
-    assert_eq!(full, ("TryPushError(the ring is full)".into(), "the ring is full".into()));
+    let full = tx
+        .try_push(Unprintable)
+        .map_err(|e| (format!("{e:?}"), e.to_string()))
+        .unwrap_err();
+    assert_eq!(
+        full,
+        (
+            "TryPushError(the ring is full)".into(),
+            "the ring is full".into()
+        )
+    );
     ring.close();
     let closed = tx.push(Unprintable).unwrap_err();
     assert_eq!(closed.to_string(), "the ring is closed");

@@ -19,8 +19,16 @@ pub(crate) fn capacity_is_exact<S: Engine>() {
                 next += 1;
             }
             assert!(ring.is_full() && !ring.is_empty());
-            assert_eq!(tx.try_push(999), Err(TryPushError::Full(999)), "capacity {capacity}, lap {lap}");
-            assert_eq!(tx.try_push(998), Err(TryPushError::Full(998)), "a second look answers the same");
+            assert_eq!(
+                tx.try_push(999),
+                Err(TryPushError::Full(999)),
+                "capacity {capacity}, lap {lap}"
+            );
+            assert_eq!(
+                tx.try_push(998),
+                Err(TryPushError::Full(998)),
+                "a second look answers the same"
+            );
             let first = next - capacity as u64;
             for (taken, value) in (first..next).enumerate() {
                 assert_eq!(ring.len(), capacity - taken);
@@ -28,7 +36,11 @@ pub(crate) fn capacity_is_exact<S: Engine>() {
             }
             assert!(ring.is_empty());
             assert_eq!(rx.try_pop(), Err(TryPopError::Empty));
-            assert_eq!(rx.try_pop(), Err(TryPopError::Empty), "a second look answers the same");
+            assert_eq!(
+                rx.try_pop(),
+                Err(TryPopError::Empty),
+                "a second look answers the same"
+            );
         }
     }
 }
@@ -73,7 +85,11 @@ pub(crate) fn a_batch_fills_what_room_there_is<S: Engine>() {
         for start in 0..capacity.min(12) {
             let more = capacity + 3;
             let mut values = next..next + more;
-            assert_eq!(tx.try_push_batch(&mut values), Ok(capacity), "start {start}");
+            assert_eq!(
+                tx.try_push_batch(&mut values),
+                Ok(capacity),
+                "start {start}"
+            );
             assert_eq!(values.len(), 3, "the rest stays in the iterator");
             next += capacity;
             assert_eq!(tx.try_push_batch(&mut values), Err(TryPushError::Full(())));
@@ -82,7 +98,10 @@ pub(crate) fn a_batch_fills_what_room_there_is<S: Engine>() {
             let mut out = vec![usize::MAX];
             let half = capacity.div_ceil(2);
             assert_eq!(rx.try_pop_batch(&mut out, half), Ok(half));
-            assert_eq!(rx.try_pop_batch(&mut out, usize::MAX).unwrap_or(0), capacity - half);
+            assert_eq!(
+                rx.try_pop_batch(&mut out, usize::MAX).unwrap_or(0),
+                capacity - half
+            );
             assert_eq!(out[0], usize::MAX, "a batch is appended");
             assert_eq!(out[1..], Vec::from_iter(expected..expected + capacity));
             expected += capacity;
@@ -134,7 +153,10 @@ pub(crate) fn a_claim_is_invisible_until_it_is_committed<S: Engine>() {
             let claim = tx.try_claim().unwrap();
             // `Empty` is true; an engine whose claims decide may say `Busy`.
             let before = rx.try_pop();
-            assert!(matches!(before, Err(TryPopError::Empty | TryPopError::Busy)), "{before:?}");
+            assert!(
+                matches!(before, Err(TryPopError::Empty | TryPopError::Busy)),
+                "{before:?}"
+            );
             claim.commit(format!("lap {lap}")).unwrap();
             assert_eq!(rx.try_pop().unwrap(), format!("lap {lap}"));
             assert_eq!(rx.try_pop(), Err(TryPopError::Empty));
@@ -158,7 +180,11 @@ pub(crate) fn an_abandoned_claim_leaves_no_element<S: Engine>() {
         let (_ring, mut tx, mut rx) = one_of_each::<u64, S>(capacity);
         for lap in 0..3 * capacity as u64 {
             drop(tx.try_claim().unwrap());
-            assert_eq!(rx.try_pop(), Err(TryPopError::Empty), "capacity {capacity}, lap {lap}");
+            assert_eq!(
+                rx.try_pop(),
+                Err(TryPopError::Empty),
+                "capacity {capacity}, lap {lap}"
+            );
             drop(tx.try_claim().unwrap());
             // The void of the claim must not cost capacity once it is the oldest.
             for i in 0..capacity as u64 {
@@ -201,7 +227,10 @@ pub(crate) fn a_full_ring_refuses_a_claim<S: Engine>() {
     assert_eq!(rx.try_pop(), Ok(0));
     tx.try_claim().unwrap().commit(3).unwrap();
     assert_eq!(tx.try_claim().err(), Some(TryPushError::Full(())));
-    assert_eq!([1, 2, 3].map(Ok), [rx.try_pop(), rx.try_pop(), rx.try_pop()]);
+    assert_eq!(
+        [1, 2, 3].map(Ok),
+        [rx.try_pop(), rx.try_pop(), rx.try_pop()]
+    );
 }
 
 pub(crate) fn a_peek_reads_in_place_and_keeps_the_slot<S: Engine>() {
@@ -214,7 +243,10 @@ pub(crate) fn a_peek_reads_in_place_and_keeps_the_slot<S: Engine>() {
             let mut peek = rx.try_peek().unwrap();
             assert_eq!(*peek, format!("{lap}:0"));
             let refused = tx.try_push("no room yet".into()).unwrap_err();
-            assert!(matches!(refused, TryPushError::Full(_) | TryPushError::Busy(_)), "{refused:?}");
+            assert!(
+                matches!(refused, TryPushError::Full(_) | TryPushError::Busy(_)),
+                "{refused:?}"
+            );
             peek.push('!');
             assert_eq!(peek.take(), format!("{lap}:0!"));
             tx.try_push("room".into()).unwrap();

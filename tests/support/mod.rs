@@ -23,7 +23,10 @@ pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
 
 /// Runs `body` on a thread of its own and panics if it hangs.
 #[track_caller]
-pub(crate) fn finishes<R: Send + 'static>(what: &str, body: impl FnOnce() -> R + Send + 'static) -> R {
+pub(crate) fn finishes<R: Send + 'static>(
+    what: &str,
+    body: impl FnOnce() -> R + Send + 'static,
+) -> R {
     let (tell, told) = std::sync::mpsc::channel();
     let thread = std::thread::spawn(move || {
         let result = body();

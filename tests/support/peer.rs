@@ -18,7 +18,10 @@ impl Name {
     pub(crate) fn new(label: &str) -> Name {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let number = MADE.fetch_add(1, Ordering::Relaxed);
-        Name(format!("/turtle-test-{}-{number}-{label}", std::process::id()))
+        Name(format!(
+            "/turtle-test-{}-{number}-{label}",
+            std::process::id()
+        ))
     }
     pub(crate) fn file(&self) -> PathBuf {
         Path::new("/dev/shm").join(&self.0[1..])
@@ -34,7 +37,10 @@ impl Drop for Name {
 /// What this process was started to do, and with what, if it is a peer.
 pub(crate) fn case() -> Option<(String, String)> {
     let case = std::env::var("TURTLE_TEST_CASE").ok()?;
-    Some((case, std::env::var("TURTLE_TEST_ARGUMENT").unwrap_or_default()))
+    Some((
+        case,
+        std::env::var("TURTLE_TEST_ARGUMENT").unwrap_or_default(),
+    ))
 }
 
 /// In a peer: says a line to the process that started it.
@@ -77,13 +83,18 @@ impl Peer {
             .unwrap();
         let input = child.stdin.take();
         let output = BufReader::new(child.stdout.take().unwrap());
-        Peer { child, input, output }
+        Peer {
+            child,
+            input,
+            output,
+        }
     }
 
     /// The next line that the case itself said.
     #[track_caller]
     pub(crate) fn hear(&mut self) -> String {
-        self.hear_or_end().unwrap_or_else(|end| panic!("the peer said nothing more: {end}"))
+        self.hear_or_end()
+            .unwrap_or_else(|end| panic!("the peer said nothing more: {end}"))
     }
 
     /// The next line, or how the peer ended.

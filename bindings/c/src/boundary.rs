@@ -48,7 +48,9 @@ fn panicked(payload: Box<dyn Any + Send>) {
         .copied()
         .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no message");
-    leave_text(format!("a bug in the library, please report it: panicked: {text}"));
+    leave_text(format!(
+        "a bug in the library, please report it: panicked: {text}"
+    ));
     // Dropping a payload could panic again, outside of any guard.
     std::mem::forget(payload);
 }
@@ -109,7 +111,10 @@ pub(crate) fn leave_text(text: String) {
 #[unsafe(no_mangle)]
 pub extern "C" fn turtle_last_error() -> *const c_char {
     let empty = c"".as_ptr();
-    guard_or(empty, || LAST.try_with(|last| last.borrow().as_ptr()).unwrap_or(empty))
+    guard_or(empty, || {
+        LAST.try_with(|last| last.borrow().as_ptr())
+            .unwrap_or(empty)
+    })
 }
 
 /// Whether a pointer may be read or written as a `T`.
@@ -125,13 +130,20 @@ mod tests {
 
     fn last_error() -> String {
         // SAFETY: a text that ends with a NUL and lives until the next failure.
-        unsafe { CStr::from_ptr(turtle_last_error()) }.to_str().unwrap().to_owned()
+        unsafe { CStr::from_ptr(turtle_last_error()) }
+            .to_str()
+            .unwrap()
+            .to_owned()
     }
 
     #[test]
     fn a_panic_becomes_a_status() {
         assert_eq!(guard(|| panic!("slot {} is gone", 7)), TURTLE_ERR_PANIC);
-        assert!(last_error().ends_with("panicked: slot 7 is gone"), "{}", last_error());
+        assert!(
+            last_error().ends_with("panicked: slot 7 is gone"),
+            "{}",
+            last_error()
+        );
         assert_eq!(guard(|| panic!("static")), TURTLE_ERR_PANIC);
         assert!(last_error().ends_with("panicked: static"));
         assert!(!guard_or(false, || -> bool { panic!() }));

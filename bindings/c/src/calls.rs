@@ -59,17 +59,31 @@ fn explain(ring: &Arc<dyn DynRing>, outcome: Outcome, family: Family) {
     let room = ring.elem_size();
     let text = match (family, ring.has_records()) {
         (Family::Elements, true) => "this ring holds records: use the _record calls".into(),
-        (Family::Record { .. }, false) | (Family::Slot { records: Some(true), .. }, false) => {
-            "this ring holds single elements: open it with TURTLE_RECORDS, or use the plain calls".into()
-        }
-        (Family::Slot { records: Some(false), .. }, true) => {
-            "this ring holds records: turtle_commit_record says how long this one is".into()
-        }
+        (Family::Record { .. }, false)
+        | (
+            Family::Slot {
+                records: Some(true),
+                ..
+            },
+            false,
+        ) => "this ring holds single elements: open it with TURTLE_RECORDS, or use the plain calls"
+            .into(),
+        (
+            Family::Slot {
+                records: Some(false),
+                ..
+            },
+            true,
+        ) => "this ring holds records: turtle_commit_record says how long this one is".into(),
         (Family::Record { len } | Family::Slot { len, .. }, true) if len > room => {
             format!("a record of {len} bytes does not fit: elem_size is {room}")
         }
-        (Family::Record { len }, true) => format!("the next record has {len} bytes and stays; pass that much room"),
-        _ => "this is no slot that is lent out now: not from this ring, or given back already".into(),
+        (Family::Record { len }, true) => {
+            format!("the next record has {len} bytes and stays; pass that much room")
+        }
+        _ => {
+            "this is no slot that is lent out now: not from this ring, or given back already".into()
+        }
     };
     leave_text(text);
 }
@@ -102,7 +116,12 @@ impl<P: Push + ?Sized> Side<'_, P> {
     /// # Safety
     /// `elems` is null or readable for `n` elements, `done` null or writable.
     #[inline(always)]
-    pub(crate) unsafe fn try_push_n(&self, elems: *const c_void, n: usize, done: *mut usize) -> Answer {
+    pub(crate) unsafe fn try_push_n(
+        &self,
+        elems: *const c_void,
+        n: usize,
+        done: *mut usize,
+    ) -> Answer {
         if !usable(done) {
             return Err(invalid(NULL_OUT));
         }
@@ -120,14 +139,25 @@ impl<P: Push + ?Sized> Side<'_, P> {
     /// # Safety
     /// `data` is null or readable for `len` bytes.
     #[inline(always)]
-    pub(crate) unsafe fn push_record(&self, data: *const c_void, len: usize, timeout_ns: u64) -> Answer {
+    pub(crate) unsafe fn push_record(
+        &self,
+        data: *const c_void,
+        len: usize,
+        timeout_ns: u64,
+    ) -> Answer {
         if data.is_null() && len != 0 {
             return Err(invalid("the record is null; pass len bytes"));
         }
-        let data = if len == 0 { std::ptr::dangling() } else { data.cast::<u8>() };
+        let data = if len == 0 {
+            std::ptr::dangling()
+        } else {
+            data.cast::<u8>()
+        };
         // SAFETY: the caller's promise.
         let outcome = unsafe { self.side.push_record(data, len, limit(timeout_ns)) };
-        answer(outcome, |why| explain(self.ring, why, Family::Record { len }))
+        answer(outcome, |why| {
+            explain(self.ring, why, Family::Record { len })
+        })
     }
 
     /// # Safety
@@ -146,7 +176,16 @@ impl<P: Push + ?Sized> Side<'_, P> {
             // SAFETY: checked above.
             unsafe { slot.write(lent.cast()) };
         }
-        answer(outcome, |why| explain(self.ring, why, Family::Slot { records: None, len: 0 }))
+        answer(outcome, |why| {
+            explain(
+                self.ring,
+                why,
+                Family::Slot {
+                    records: None,
+                    len: 0,
+                },
+            )
+        })
     }
 
     /// # Safety
@@ -155,7 +194,16 @@ impl<P: Push + ?Sized> Side<'_, P> {
     pub(crate) unsafe fn commit(&self, slot: *mut c_void) -> Answer {
         // SAFETY: the caller's promise; any address may be asked about.
         let outcome = unsafe { self.side.commit(slot.cast()) };
-        answer(outcome, |why| explain(self.ring, why, Family::Slot { records: Some(false), len: 0 }))
+        answer(outcome, |why| {
+            explain(
+                self.ring,
+                why,
+                Family::Slot {
+                    records: Some(false),
+                    len: 0,
+                },
+            )
+        })
     }
 
     /// # Safety
@@ -164,13 +212,31 @@ impl<P: Push + ?Sized> Side<'_, P> {
     pub(crate) unsafe fn commit_record(&self, slot: *mut c_void, len: usize) -> Answer {
         // SAFETY: the caller's promise; any address may be asked about.
         let outcome = unsafe { self.side.commit_record(slot.cast(), len) };
-        answer(outcome, |why| explain(self.ring, why, Family::Slot { records: Some(true), len }))
+        answer(outcome, |why| {
+            explain(
+                self.ring,
+                why,
+                Family::Slot {
+                    records: Some(true),
+                    len,
+                },
+            )
+        })
     }
 
     #[inline(always)]
     pub(crate) fn abandon(&self, slot: *mut c_void) -> Answer {
         let outcome = self.side.abandon(slot.cast());
-        answer(outcome, |why| explain(self.ring, why, Family::Slot { records: None, len: 0 }))
+        answer(outcome, |why| {
+            explain(
+                self.ring,
+                why,
+                Family::Slot {
+                    records: None,
+                    len: 0,
+                },
+            )
+        })
     }
 }
 
@@ -217,7 +283,10 @@ impl<C: Pop + ?Sized> Side<'_, C> {
         }
         let mut popped = 0;
         // SAFETY: the caller's promise.
-        let outcome = unsafe { self.side.pop_n(elems.cast(), max, limit(timeout_ns), &mut popped) };
+        let outcome = unsafe {
+            self.side
+                .pop_n(elems.cast(), max, limit(timeout_ns), &mut popped)
+        };
         // SAFETY: checked above.
         unsafe { done.write(popped) };
         answer(outcome, |why| explain_elements(self.ring, why))
@@ -239,15 +308,24 @@ impl<C: Pop + ?Sized> Side<'_, C> {
         if data.is_null() && cap != 0 {
             return Err(invalid("data is null; pass room for cap bytes"));
         }
-        let data = if cap == 0 { std::ptr::dangling_mut() } else { data.cast::<u8>() };
+        let data = if cap == 0 {
+            std::ptr::dangling_mut()
+        } else {
+            data.cast::<u8>()
+        };
         let mut found = 0;
         // SAFETY: the caller's promise.
-        let outcome = unsafe { self.side.pop_record(data, cap, &mut found, limit(timeout_ns)) };
+        let outcome = unsafe {
+            self.side
+                .pop_record(data, cap, &mut found, limit(timeout_ns))
+        };
         if outcome == Outcome::Ok || (outcome == Outcome::Invalid && found > cap) {
             // SAFETY: checked above.
             unsafe { len.write(found) };
         }
-        answer(outcome, |why| explain(self.ring, why, Family::Record { len: found }))
+        answer(outcome, |why| {
+            explain(self.ring, why, Family::Record { len: found })
+        })
     }
 
     /// # Safety
@@ -266,7 +344,9 @@ impl<C: Pop + ?Sized> Side<'_, C> {
         let mut bytes = 0;
         let outcome = match timeout_ns {
             0 => self.side.peek(&mut lent, &mut bytes),
-            _ => self.side.peek_within(&mut lent, &mut bytes, limit(timeout_ns)),
+            _ => self
+                .side
+                .peek_within(&mut lent, &mut bytes, limit(timeout_ns)),
         };
         if outcome == Outcome::Ok {
             // SAFETY: checked above.
@@ -277,13 +357,31 @@ impl<C: Pop + ?Sized> Side<'_, C> {
                 }
             }
         }
-        answer(outcome, |why| explain(self.ring, why, Family::Slot { records: None, len: 0 }))
+        answer(outcome, |why| {
+            explain(
+                self.ring,
+                why,
+                Family::Slot {
+                    records: None,
+                    len: 0,
+                },
+            )
+        })
     }
 
     #[inline(always)]
     pub(crate) fn release(&self, slot: *const c_void) -> Answer {
         let outcome = self.side.release(slot.cast());
-        answer(outcome, |why| explain(self.ring, why, Family::Slot { records: None, len: 0 }))
+        answer(outcome, |why| {
+            explain(
+                self.ring,
+                why,
+                Family::Slot {
+                    records: None,
+                    len: 0,
+                },
+            )
+        })
     }
 }
 
@@ -293,12 +391,18 @@ impl<C: Pop + ?Sized> Side<'_, C> {
 /// `out` is null, or begins with a `size_t` and is writable for that many bytes.
 pub(crate) unsafe fn write_sized<T: Copy>(out: *mut T, value: T, name: &str) -> Answer {
     if !usable(out) {
-        return Err(refuse(TURTLE_ERR_INVALID, format!("out is null or misaligned; pass the address of a {name}")));
+        return Err(refuse(
+            TURTLE_ERR_INVALID,
+            format!("out is null or misaligned; pass the address of a {name}"),
+        ));
     }
     // SAFETY: begins with its size.
     let size = unsafe { out.cast::<usize>().read() };
     if size < size_of::<usize>() || size % 8 != 0 || size > 4096 {
-        return Err(refuse(TURTLE_ERR_INVALID, format!("struct_size is {size}; set it to sizeof({name}) first")));
+        return Err(refuse(
+            TURTLE_ERR_INVALID,
+            format!("struct_size is {size}; set it to sizeof({name}) first"),
+        ));
     }
     let value = MaybeUninit::new(value);
     let (head, known) = (size_of::<usize>(), size_of::<T>());

@@ -24,11 +24,16 @@ pub struct turtle_consumer {
 #[inline(always)]
 unsafe fn handle<'a>(consumer: *mut turtle_consumer) -> Result<Side<'a, dyn DynConsumer>, Refused> {
     if !usable(consumer) {
-        return Err(invalid("the turtle_consumer is null or misaligned; turtle_consumer_new makes one"));
+        return Err(invalid(
+            "the turtle_consumer is null or misaligned; turtle_consumer_new makes one",
+        ));
     }
     // SAFETY: the caller's promise.
     let consumer = unsafe { &*consumer };
-    Ok(Side { side: consumer.side.as_ref(), ring: &consumer.ring })
+    Ok(Side {
+        side: consumer.side.as_ref(),
+        ring: &consumer.ring,
+    })
 }
 
 /// Makes an explicit consumer. It keeps the ring alive after turtle_free, until it is freed itself.
@@ -37,10 +42,15 @@ unsafe fn handle<'a>(consumer: *mut turtle_consumer) -> Result<Side<'a, dyn DynC
 /// Returns TURTLE_OK; TURTLE_ERR_NO_HANDLE when the strategy allows no more; TURTLE_ERR_INVALID.
 /// Threads: any. Progress: allocates.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn turtle_consumer_new(buffer: *mut turtle_buffer, out: *mut *mut turtle_consumer) -> turtle_status {
+pub unsafe extern "C" fn turtle_consumer_new(
+    buffer: *mut turtle_buffer,
+    out: *mut *mut turtle_consumer,
+) -> turtle_status {
     guard(|| {
         if !usable(out) {
-            return Err(invalid("out is null or misaligned; pass the address of a variable"));
+            return Err(invalid(
+                "out is null or misaligned; pass the address of a variable",
+            ));
         }
         // SAFETY: the caller's promise: a live ring.
         let ring = unsafe { ring(buffer)? }.here()?.clone();

@@ -70,7 +70,8 @@ pub struct turtle_options {
 /// Bytes that `turtle_options_init` of version 0.1 writes. It has no size to go by, so it never writes more: should
 /// fields be appended, the header will map the name to a successor.
 const FIRST_SIZE: usize = 80;
-const _: () = assert!(size_of::<turtle_options>() == FIRST_SIZE && offset_of!(turtle_options, mode) == 72);
+const _: () =
+    assert!(size_of::<turtle_options>() == FIRST_SIZE && offset_of!(turtle_options, mode) == 72);
 
 /// A larger struct than this is taken for an uninitialised `struct_size`.
 const LARGEST_SIZE: usize = 4096;
@@ -104,7 +105,9 @@ impl Default for turtle_options {
 pub unsafe extern "C" fn turtle_options_init(options: *mut turtle_options) -> turtle_status {
     guard(|| {
         if !usable(options) {
-            return Err(invalid("options is null or misaligned; pass the address of a turtle_options"));
+            return Err(invalid(
+                "options is null or misaligned; pass the address of a turtle_options",
+            ));
         }
         // SAFETY: writable for the struct, as documented; checked above as far as it can be.
         unsafe { options.write(turtle_options::default()) };
@@ -118,7 +121,9 @@ pub unsafe extern "C" fn turtle_options_init(options: *mut turtle_options) -> tu
 /// `options` is null or readable for the number of bytes that its first field says.
 pub(crate) unsafe fn read(options: *const turtle_options) -> Result<turtle_options, Refused> {
     if !usable(options) {
-        return Err(invalid("options is null or misaligned; pass the address of a turtle_options"));
+        return Err(invalid(
+            "options is null or misaligned; pass the address of a turtle_options",
+        ));
     }
     // SAFETY: at least the first field is readable.
     let size = unsafe { (*options).struct_size };
@@ -137,7 +142,11 @@ pub(crate) unsafe fn read(options: *const turtle_options) -> Result<turtle_optio
     unsafe {
         let from = options.cast::<u8>();
         std::ptr::copy_nonoverlapping(from, (&raw mut read).cast::<u8>(), size.min(known));
-        if size > known && std::slice::from_raw_parts(from.add(known), size - known).iter().any(|&byte| byte != 0) {
+        if size > known
+            && std::slice::from_raw_parts(from.add(known), size - known)
+                .iter()
+                .any(|&byte| byte != 0)
+        {
             return Err(refuse(
                 TURTLE_ERR_UNSUPPORTED,
                 format!(
@@ -155,16 +164,22 @@ pub(crate) unsafe fn read(options: *const turtle_options) -> Result<turtle_optio
 ///
 /// # Safety
 /// `path` is null or a text that ends with a NUL.
-pub(crate) unsafe fn translate(options: &turtle_options) -> Result<(Options, Option<DropHook>), Refused> {
+pub(crate) unsafe fn translate(
+    options: &turtle_options,
+) -> Result<(Options, Option<DropHook>), Refused> {
     // SAFETY: the caller's promise.
     let path = unsafe { path_of(options.path) }?;
     let open = open_mode(options.flags, path.is_some())?;
     durability(options.durability)?;
     if options.reserved != 0 {
-        return Err(invalid("the reserved field is not 0; call turtle_options_init first"));
+        return Err(invalid(
+            "the reserved field is not 0; call turtle_options_init first",
+        ));
     }
     if options.mode & !0o777 != 0 {
-        return Err(invalid("mode has bits beyond 0777; it takes permission bits only"));
+        return Err(invalid(
+            "mode has bits beyond 0777; it takes permission bits only",
+        ));
     }
     let translated = Options {
         strategy: strategy(options.strategy)?,
@@ -174,10 +189,17 @@ pub(crate) unsafe fn translate(options: &turtle_options) -> Result<(Options, Opt
         records: options.flags & TURTLE_RECORDS != 0,
         path,
         open,
-        mode: if options.mode == 0 { 0o600 } else { options.mode },
+        mode: if options.mode == 0 {
+            0o600
+        } else {
+            options.mode
+        },
         max_threads: options.max_threads,
     };
-    let hook = options.drop.map(|call| DropHook { call, context: options.drop_ctx });
+    let hook = options.drop.map(|call| DropHook {
+        call,
+        context: options.drop_ctx,
+    });
     Ok((translated, hook))
 }
 
@@ -186,10 +208,16 @@ fn strategy(number: u32) -> Result<Option<Strategy>, Refused> {
         return Ok(None);
     }
     Strategy::from_number(number).map(Some).ok_or_else(|| {
-        let there: Vec<_> = Strategy::ALL.iter().map(|&s| format!("{} ({s})", s as u32)).collect();
+        let there: Vec<_> = Strategy::ALL
+            .iter()
+            .map(|&s| format!("{} ({s})", s as u32))
+            .collect();
         refuse(
             TURTLE_ERR_UNSUPPORTED,
-            format!("strategy {number} is not in this build; it has {}", there.join(", ")),
+            format!(
+                "strategy {number} is not in this build; it has {}",
+                there.join(", ")
+            ),
         )
     })
 }
@@ -199,21 +227,33 @@ fn open_mode(flags: u32, named: bool) -> Result<OpenMode, Refused> {
     if unknown != 0 {
         return Err(refuse(
             TURTLE_ERR_INVALID,
-            format!("flags has the unknown bits {unknown:#x}; see TURTLE_CREATE and its neighbours"),
+            format!(
+                "flags has the unknown bits {unknown:#x}; see TURTLE_CREATE and its neighbours"
+            ),
         ));
     }
     let has = |flag| flags & flag != 0;
     if has(TURTLE_EXCLUSIVE) && (!has(TURTLE_CREATE) || has(TURTLE_ATTACH)) {
-        return Err(invalid("TURTLE_EXCLUSIVE goes with TURTLE_CREATE, and not with TURTLE_ATTACH"));
+        return Err(invalid(
+            "TURTLE_EXCLUSIVE goes with TURTLE_CREATE, and not with TURTLE_ATTACH",
+        ));
     }
     if !named && has(TURTLE_ATTACH) && !has(TURTLE_CREATE) {
-        return Err(invalid("a private ring cannot be attached; give a path such as \"/ticks\""));
+        return Err(invalid(
+            "a private ring cannot be attached; give a path such as \"/ticks\"",
+        ));
     }
-    Ok(match (has(TURTLE_CREATE), has(TURTLE_ATTACH), has(TURTLE_EXCLUSIVE)) {
-        (_, _, true) => OpenMode::CreateNew,
-        (false, true, _) => OpenMode::Attach,
-        _ => OpenMode::CreateOrAttach,
-    })
+    Ok(
+        match (
+            has(TURTLE_CREATE),
+            has(TURTLE_ATTACH),
+            has(TURTLE_EXCLUSIVE),
+        ) {
+            (_, _, true) => OpenMode::CreateNew,
+            (false, true, _) => OpenMode::Attach,
+            _ => OpenMode::CreateOrAttach,
+        },
+    )
 }
 
 fn durability(durability: u32) -> Answer {
@@ -223,7 +263,9 @@ fn durability(durability: u32) -> Answer {
             TURTLE_ERR_UNSUPPORTED,
             "rings in memory are TURTLE_PROCESS durable; the persistent strategy is not in this build",
         )),
-        _ => Err(invalid("durability is none of TURTLE_PROCESS, TURTLE_BUFFERED, TURTLE_SYNC")),
+        _ => Err(invalid(
+            "durability is none of TURTLE_PROCESS, TURTLE_BUFFERED, TURTLE_SYNC",
+        )),
     }
 }
 
@@ -239,7 +281,9 @@ pub(crate) unsafe fn path_of(path: *const c_char) -> Result<Option<String>, Refu
     let Ok(name) = unsafe { CStr::from_ptr(path) }.to_str() else {
         return Err(invalid("the path is not UTF-8; choose another name"));
     };
-    let shared = name.strip_prefix('/').is_some_and(|rest| !rest.contains('/'));
+    let shared = name
+        .strip_prefix('/')
+        .is_some_and(|rest| !rest.contains('/'));
     if !shared && name.contains(['/', '.']) {
         return Err(refuse(
             TURTLE_ERR_UNSUPPORTED,
@@ -259,7 +303,9 @@ mod tests {
     use std::num::NonZeroI32;
 
     fn status<T>(answer: Result<T, Refused>) -> i32 {
-        answer.err().map_or(0, |Refused(status)| NonZeroI32::get(status))
+        answer
+            .err()
+            .map_or(0, |Refused(status)| NonZeroI32::get(status))
     }
 
     #[test]
@@ -277,14 +323,21 @@ mod tests {
             (16, invalid),
         ];
         for (flags, mode) in expected {
-            assert_eq!(open_mode(flags, true).map_err(|e| e.0.get()), mode, "flags {flags}");
+            assert_eq!(
+                open_mode(flags, true).map_err(|e| e.0.get()),
+                mode,
+                "flags {flags}"
+            );
             if mode.is_ok() {
                 let same = open_mode(flags | TURTLE_RECORDS, true).map_err(|e| e.0.get());
                 assert_eq!(same, mode, "records have no say in it");
             }
         }
         assert_eq!(status(open_mode(TURTLE_ATTACH, false)), TURTLE_ERR_INVALID);
-        assert_eq!(status(open_mode(TURTLE_CREATE | TURTLE_EXCLUSIVE, false)), 0);
+        assert_eq!(
+            status(open_mode(TURTLE_CREATE | TURTLE_EXCLUSIVE, false)),
+            0
+        );
     }
 
     #[test]
@@ -311,7 +364,11 @@ mod tests {
             assert_eq!(status(of(file)), TURTLE_ERR_UNSUPPORTED, "{file:?}");
         }
         assert_eq!(status(of(c"/\xff")), TURTLE_ERR_INVALID);
-        assert_eq!(of(c"ticks").unwrap().as_deref(), Some("ticks"), "the core refuses it");
+        assert_eq!(
+            of(c"ticks").unwrap().as_deref(),
+            Some("ticks"),
+            "the core refuses it"
+        );
     }
 
     #[test]
@@ -321,7 +378,10 @@ mod tests {
             known: turtle_options,
             unknown: [u64; 2],
         }
-        let mut newer = Newer { known: turtle_options::default(), unknown: [0; 2] };
+        let mut newer = Newer {
+            known: turtle_options::default(),
+            unknown: [0; 2],
+        };
         let mut read_with = |size: usize, unknown: u64| {
             newer.known.struct_size = size;
             newer.known.capacity = 7;
@@ -339,7 +399,11 @@ mod tests {
         let oldest = read_with(size_of::<usize>(), 1).unwrap();
         assert_eq!((oldest.capacity, oldest.strategy), (1024, TURTLE_ANY));
         for wild in [0, 7, whole + 4, LARGEST_SIZE + 8, usize::MAX] {
-            assert_eq!(status(read_with(wild, 0)), TURTLE_ERR_INVALID, "struct_size {wild}");
+            assert_eq!(
+                status(read_with(wild, 0)),
+                TURTLE_ERR_INVALID,
+                "struct_size {wild}"
+            );
         }
     }
 }

@@ -24,11 +24,16 @@ pub struct turtle_producer {
 #[inline(always)]
 unsafe fn handle<'a>(producer: *mut turtle_producer) -> Result<Side<'a, dyn DynProducer>, Refused> {
     if !usable(producer) {
-        return Err(invalid("the turtle_producer is null or misaligned; turtle_producer_new makes one"));
+        return Err(invalid(
+            "the turtle_producer is null or misaligned; turtle_producer_new makes one",
+        ));
     }
     // SAFETY: the caller's promise.
     let producer = unsafe { &*producer };
-    Ok(Side { side: producer.side.as_ref(), ring: &producer.ring })
+    Ok(Side {
+        side: producer.side.as_ref(),
+        ring: &producer.ring,
+    })
 }
 
 /// Makes an explicit producer. It keeps the ring alive after turtle_free, until it is freed itself.
@@ -37,10 +42,15 @@ unsafe fn handle<'a>(producer: *mut turtle_producer) -> Result<Side<'a, dyn DynP
 /// Returns TURTLE_OK; TURTLE_ERR_NO_HANDLE when the strategy allows no more; TURTLE_ERR_INVALID.
 /// Threads: any. Progress: allocates.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn turtle_producer_new(buffer: *mut turtle_buffer, out: *mut *mut turtle_producer) -> turtle_status {
+pub unsafe extern "C" fn turtle_producer_new(
+    buffer: *mut turtle_buffer,
+    out: *mut *mut turtle_producer,
+) -> turtle_status {
     guard(|| {
         if !usable(out) {
-            return Err(invalid("out is null or misaligned; pass the address of a variable"));
+            return Err(invalid(
+                "out is null or misaligned; pass the address of a variable",
+            ));
         }
         // SAFETY: the caller's promise: a live ring.
         let ring = unsafe { ring(buffer)? }.here()?.clone();

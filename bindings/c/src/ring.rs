@@ -28,7 +28,9 @@ pub struct turtle_buffer {
 #[inline(always)]
 pub(crate) unsafe fn ring<'a>(buffer: *const turtle_buffer) -> Result<&'a turtle_buffer, Refused> {
     if !usable(buffer) {
-        return Err(invalid("the turtle_buffer is null or misaligned; turtle_open makes one"));
+        return Err(invalid(
+            "the turtle_buffer is null or misaligned; turtle_open makes one",
+        ));
     }
     // SAFETY: the caller's promise.
     Ok(unsafe { &*buffer })
@@ -39,7 +41,10 @@ impl turtle_buffer {
     fn side(&self) -> Side<'_, dyn DynRing> {
         // SAFETY: `ring` keeps it alive.
         let side = unsafe { &*self.direct };
-        Side { side, ring: &self.ring }
+        Side {
+            side,
+            ring: &self.ring,
+        }
     }
 
     /// Refuses what would touch locks or memory that belong to the parent of this process.
@@ -62,7 +67,10 @@ const NULL_OUT: &str = "out is null or misaligned; pass the address of a variabl
 /// TURTLE_ERR_NOT_FOUND, TURTLE_ERR_MISMATCH or TURTLE_ERR_CORRUPT. turtle_last_error says which value and what would do.
 /// Threads: any. Progress: may allocate and make system calls.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn turtle_open(options: *const turtle_options, out: *mut *mut turtle_buffer) -> turtle_status {
+pub unsafe extern "C" fn turtle_open(
+    options: *const turtle_options,
+    out: *mut *mut turtle_buffer,
+) -> turtle_status {
     guard(|| {
         if !usable(out) {
             return Err(invalid(NULL_OUT));
@@ -74,7 +82,10 @@ pub unsafe extern "C" fn turtle_open(options: *const turtle_options, out: *mut *
             let (options, hook) = options::translate(&options)?;
             erased::open(&options, hook)?
         };
-        let buffer = Box::new(turtle_buffer { direct: Arc::as_ptr(&ring), ring });
+        let buffer = Box::new(turtle_buffer {
+            direct: Arc::as_ptr(&ring),
+            ring,
+        });
         // SAFETY: checked above.
         unsafe { out.write(Box::into_raw(buffer)) };
         Ok(())
@@ -111,7 +122,9 @@ pub unsafe extern "C" fn turtle_unlink(path: *const c_char) -> turtle_status {
     guard(|| {
         // SAFETY: a text that ends with a NUL, as documented.
         let Some(name) = (unsafe { options::path_of(path) })? else {
-            return Err(invalid("the path is null; pass the name of a shared ring, such as \"/ticks\""));
+            return Err(invalid(
+                "the path is null; pass the name of a shared ring, such as \"/ticks\"",
+            ));
         };
         Segment::unlink(&name).map_err(|error| turtle_buffers::BuildError::from(error).into())
     })
@@ -123,7 +136,10 @@ pub unsafe extern "C" fn turtle_unlink(path: *const c_char) -> turtle_status {
 /// Returns TURTLE_OK, TURTLE_FULL, TURTLE_BUSY, TURTLE_CLOSED; TURTLE_ERR_NO_HANDLE, TURTLE_ERR_INVALID.
 /// Threads: any; the first thread to push owns that side of TURTLE_SPSC. Progress: always returns, no system call.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn turtle_try_push(buffer: *mut turtle_buffer, elem: *const c_void) -> turtle_status {
+pub unsafe extern "C" fn turtle_try_push(
+    buffer: *mut turtle_buffer,
+    elem: *const c_void,
+) -> turtle_status {
     // SAFETY: the caller's promises, here and below: a live ring, readable or writable memory as each call says.
     guard(|| unsafe { ring(buffer)?.side().try_push(elem) })
 }
@@ -135,7 +151,10 @@ pub unsafe extern "C" fn turtle_try_push(buffer: *mut turtle_buffer, elem: *cons
 /// Threads: any; the first thread to pop owns that side of TURTLE_SPSC. Progress: always returns, no system call
 /// (one or two when it answers TURTLE_EMPTY after turtle_event_fd).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn turtle_try_pop(buffer: *mut turtle_buffer, elem: *mut c_void) -> turtle_status {
+pub unsafe extern "C" fn turtle_try_pop(
+    buffer: *mut turtle_buffer,
+    elem: *mut c_void,
+) -> turtle_status {
     // SAFETY: as above.
     guard(|| unsafe { ring(buffer)?.side().try_pop(elem) })
 }
@@ -161,7 +180,11 @@ pub unsafe extern "C" fn turtle_push(
 /// Returns as turtle_try_pop, and TURTLE_TIMEOUT, TURTLE_INTERRUPTED; TURTLE_EMPTY and TURTLE_BUSY only for time 0.
 /// Threads: any, as turtle_try_pop. Progress: waits; spins a little, then sleeps.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn turtle_pop(buffer: *mut turtle_buffer, elem: *mut c_void, timeout_ns: u64) -> turtle_status {
+pub unsafe extern "C" fn turtle_pop(
+    buffer: *mut turtle_buffer,
+    elem: *mut c_void,
+    timeout_ns: u64,
+) -> turtle_status {
     // SAFETY: as above.
     guard(|| unsafe { ring(buffer)?.side().pop(elem, timeout_ns) })
 }
@@ -234,11 +257,15 @@ pub unsafe extern "C" fn turtle_pop_record(
 /// Lends a slot to write in: `elem_size` bytes, aligned as the options say. turtle_commit publishes it.
 ///
 /// What the bytes are before is unspecified. Each claim is ended by one commit or abandon; one that is forgotten keeps
-/// its slot: later pops of TURTLE_TURN answer TURTLE_BUSY there. TURTLE_SPSC lends one slot at a time, the same again.
+/// its slot: later pops of TURTLE_TURN answer TURTLE_BUSY there. TURTLE_SPSC lends one slot at a time, the same again,
+/// and says TURTLE_CLOSED at the commit only.
 /// Returns as turtle_try_push; `*slot` is written on success only.
 /// Threads: any, as turtle_try_push. Progress: always returns, no system call.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn turtle_claim(buffer: *mut turtle_buffer, slot: *mut *mut c_void) -> turtle_status {
+pub unsafe extern "C" fn turtle_claim(
+    buffer: *mut turtle_buffer,
+    slot: *mut *mut c_void,
+) -> turtle_status {
     // SAFETY: as above.
     guard(|| unsafe { ring(buffer)?.side().claim(slot, 0) })
 }
@@ -263,7 +290,10 @@ pub unsafe extern "C" fn turtle_claim_timeout(
 /// Threads: any on TURTLE_TURN, the owner of the side on TURTLE_SPSC. Progress: always returns; a system call
 /// only to wake a sleeper.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn turtle_commit(buffer: *mut turtle_buffer, slot: *mut c_void) -> turtle_status {
+pub unsafe extern "C" fn turtle_commit(
+    buffer: *mut turtle_buffer,
+    slot: *mut c_void,
+) -> turtle_status {
     // SAFETY: as above.
     guard(|| unsafe { ring(buffer)?.side().commit(slot) })
 }
@@ -287,7 +317,10 @@ pub unsafe extern "C" fn turtle_commit_record(
 /// Returns TURTLE_OK, or TURTLE_ERR_INVALID if the slot is not claimed from this ring now.
 /// Threads and progress: as turtle_commit.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn turtle_abandon(buffer: *mut turtle_buffer, slot: *mut c_void) -> turtle_status {
+pub unsafe extern "C" fn turtle_abandon(
+    buffer: *mut turtle_buffer,
+    slot: *mut c_void,
+) -> turtle_status {
     // SAFETY: as above.
     guard(|| unsafe { ring(buffer)?.side().abandon(slot) })
 }
@@ -298,7 +331,10 @@ pub unsafe extern "C" fn turtle_abandon(buffer: *mut turtle_buffer, slot: *mut c
 /// Returns as turtle_try_pop; `*slot` is written on success only.
 /// Threads: any, as turtle_try_pop. Progress: always returns, no system call.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn turtle_peek(buffer: *mut turtle_buffer, slot: *mut *const c_void) -> turtle_status {
+pub unsafe extern "C" fn turtle_peek(
+    buffer: *mut turtle_buffer,
+    slot: *mut *const c_void,
+) -> turtle_status {
     // SAFETY: as above.
     guard(|| unsafe { ring(buffer)?.side().peek(slot, None, 0) })
 }
@@ -335,7 +371,10 @@ pub unsafe extern "C" fn turtle_peek_timeout(
 /// Threads: any on TURTLE_TURN, the owner of the side on TURTLE_SPSC. Progress: always returns; a system call
 /// only to wake a sleeper.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn turtle_release(buffer: *mut turtle_buffer, slot: *const c_void) -> turtle_status {
+pub unsafe extern "C" fn turtle_release(
+    buffer: *mut turtle_buffer,
+    slot: *const c_void,
+) -> turtle_status {
     // SAFETY: as above.
     guard(|| unsafe { ring(buffer)?.side().release(slot) })
 }
@@ -372,8 +411,11 @@ pub unsafe extern "C" fn turtle_close(buffer: *mut turtle_buffer) -> turtle_stat
 /// Threads: any. Progress: always returns.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn turtle_is_closed(buffer: *const turtle_buffer) -> bool {
-    // SAFETY: as above.
-    guard_or(true, || unsafe { ring(buffer) }.map_or(true, |buffer| buffer.ring.is_closed()))
+    guard_or(true, || {
+        // SAFETY: as above.
+        let buffer = unsafe { ring(buffer) };
+        buffer.map_or(true, |buffer| buffer.ring.is_closed())
+    })
 }
 
 /// Ends every wait of this process on this ring, once, with TURTLE_INTERRUPTED. Nothing is taken or lost by it.
@@ -394,8 +436,11 @@ pub unsafe extern "C" fn turtle_interrupt(buffer: *mut turtle_buffer) -> turtle_
 /// Threads: any. Progress: always returns.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn turtle_len(buffer: *const turtle_buffer) -> usize {
-    // SAFETY: as above.
-    guard_or(0, || unsafe { ring(buffer) }.map_or(0, |buffer| buffer.ring.len()))
+    guard_or(0, || {
+        // SAFETY: as above.
+        let buffer = unsafe { ring(buffer) };
+        buffer.map_or(0, |buffer| buffer.ring.len())
+    })
 }
 
 /// Tells how many elements fit. 0 for null.
@@ -403,8 +448,11 @@ pub unsafe extern "C" fn turtle_len(buffer: *const turtle_buffer) -> usize {
 /// Threads: any. Progress: always returns.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn turtle_capacity(buffer: *const turtle_buffer) -> usize {
-    // SAFETY: as above.
-    guard_or(0, || unsafe { ring(buffer) }.map_or(0, |buffer| buffer.ring.capacity()))
+    guard_or(0, || {
+        // SAFETY: as above.
+        let buffer = unsafe { ring(buffer) };
+        buffer.map_or(0, |buffer| buffer.ring.capacity())
+    })
 }
 
 /// Writes what the ring is and what has happened to it. `out->struct_size` says how much of the struct is known.
@@ -412,7 +460,10 @@ pub unsafe extern "C" fn turtle_capacity(buffer: *const turtle_buffer) -> usize 
 /// Returns TURTLE_OK or TURTLE_ERR_INVALID. Threads: any. Progress: takes a lock that only this call and the making
 /// and freeing of handles take.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn turtle_get_stats(buffer: *const turtle_buffer, out: *mut turtle_stats) -> turtle_status {
+pub unsafe extern "C" fn turtle_get_stats(
+    buffer: *const turtle_buffer,
+    out: *mut turtle_stats,
+) -> turtle_status {
     guard(|| {
         // SAFETY: as above; `out` is a struct of the size it states.
         unsafe {
@@ -429,7 +480,10 @@ pub unsafe extern "C" fn turtle_get_stats(buffer: *const turtle_buffer, out: *mu
 /// Returns TURTLE_OK, TURTLE_ERR_IO when the process is out of descriptors, or TURTLE_ERR_INVALID.
 /// Threads: any. Progress: the first call makes system calls and, for a shared ring, threads that watch it.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn turtle_event_fd(buffer: *mut turtle_buffer, fd: *mut c_int) -> turtle_status {
+pub unsafe extern "C" fn turtle_event_fd(
+    buffer: *mut turtle_buffer,
+    fd: *mut c_int,
+) -> turtle_status {
     guard(|| {
         if !usable(fd) {
             return Err(invalid(NULL_OUT));
@@ -451,7 +505,9 @@ pub unsafe extern "C" fn turtle_event_fd(buffer: *mut turtle_buffer, fd: *mut c_
 #[unsafe(no_mangle)]
 pub extern "C" fn turtle_strategy_name(strategy: u32) -> *const c_char {
     guard_or(std::ptr::null(), || {
-        let position = Strategy::ALL.iter().position(|&known| known as u32 == strategy);
+        let position = Strategy::ALL
+            .iter()
+            .position(|&known| known as u32 == strategy);
         position.map_or(std::ptr::null(), |position| names()[position].as_ptr())
     })
 }
@@ -470,9 +526,10 @@ fn names() -> &'static [std::ffi::CString] {
 /// The text is static. Threads: any. Progress: always returns.
 #[unsafe(no_mangle)]
 pub extern "C" fn turtle_version() -> *const c_char {
-    const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
-        Ok(version) => version,
-        Err(_) => panic!("the version is a word"),
-    };
+    const VERSION: &CStr =
+        match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
+            Ok(version) => version,
+            Err(_) => panic!("the version is a word"),
+        };
     VERSION.as_ptr()
 }

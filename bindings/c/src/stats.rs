@@ -54,7 +54,11 @@ pub(crate) fn of(ring: &dyn DynRing) -> turtle_stats {
     turtle_stats {
         struct_size: size_of::<turtle_stats>(),
         strategy: ring.strategy() as u32,
-        flags: if ring.has_records() { TURTLE_RECORDS } else { 0 },
+        flags: if ring.has_records() {
+            TURTLE_RECORDS
+        } else {
+            0
+        },
         capacity: stats.capacity,
         elem_size: ring.elem_size() as u64,
         elem_align: ring.elem_align() as u64,

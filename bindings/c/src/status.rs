@@ -96,7 +96,10 @@ pub(crate) fn of_build_error(error: &BuildError) -> turtle_status {
     }
 }
 
-const _: () = assert!(size_of::<turtle_status>() == size_of::<c_int>(), "FFIs without int32_t use int");
+const _: () = assert!(
+    size_of::<turtle_status>() == size_of::<c_int>(),
+    "FFIs without int32_t use int"
+);
 
 #[cfg(test)]
 mod tests {

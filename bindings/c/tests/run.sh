@@ -71,6 +71,17 @@ if compiled c99 gcc -std=c99 -O1 -g "${warnings[@]}" -Wstrict-prototypes -o "$ou
     variant c99 "$out/c99"
 fi
 
+# The quick start of the README, which is checked to be this file.
+if compiled quickstart gcc -std=c99 -O1 "${warnings[@]}" -o "$out/quickstart" "$here/../examples/quickstart.c" "${shared[@]}"; then
+    if said=$(timeout 60 "$out/quickstart") && [ "$said" = "sum 500500" ]; then
+        echo "PASS: quickstart"
+        passed=$((passed + 1))
+    else
+        echo "FAIL: quickstart: it said '${said:-}'"
+        failed=$((failed + 1))
+    fi
+fi
+
 if compiled cpp17 g++ -x c++ -std=c++17 -O1 -g "${warnings[@]}" -o "$out/cpp17" "${sources[@]}" -x none "${shared[@]}"; then
     variant cpp17 "$out/cpp17"
 fi

@@ -24,6 +24,7 @@ pub(crate) enum Call {
     Push,
     Pop,
     PushWakes,
+    BatchWakes,
     PopWakes,
     PopSleeps,
     PushSleeps,
@@ -48,17 +49,21 @@ pub(crate) enum Script {
     Close = 3,
     /// Brings what a sleeper waits for.
     Feed = 4,
-    /// Nothing: the sleeper is watched.
+    /// Nothing: the sleeper is watched ([`Call::has_sleeper`]).
     Watch = 5,
     /// Opens the ring of that name and uses it.
     Open = 6,
+    /// One call like the victim's, which has the same sleeper to wake.
+    Crowd = 7,
 }
 
 impl Script {
     /// The script of this number.
     pub(crate) fn from_number(number: u32) -> Self {
-        [Self::Pairs, Self::Full, Self::Empty, Self::Close, Self::Feed, Self::Watch, Self::Open]
-            .into_iter()
+        let all = [Self::Pairs, Self::Full, Self::Empty, Self::Close];
+        let more = [Self::Feed, Self::Watch, Self::Open, Self::Crowd];
+        all.into_iter()
+            .chain(more)
             .find(|script| *script as u32 == number)
             .expect("a number of ours")
     }
@@ -77,7 +82,7 @@ pub(crate) enum Side {
 
 impl Call {
     /// Every call, in the order of the table.
-    pub(crate) const ALL: [Call; 19] = [
+    pub(crate) const ALL: [Call; 20] = [
         Call::TryPush,
         Call::TryPushFull,
         Call::TryPop,
@@ -89,6 +94,7 @@ impl Call {
         Call::Push,
         Call::Pop,
         Call::PushWakes,
+        Call::BatchWakes,
         Call::PopWakes,
         Call::PopSleeps,
         Call::PushSleeps,
@@ -100,8 +106,12 @@ impl Call {
     ];
 
     /// Calls that every queue has, the tool's own wrong ones too.
-    pub(crate) const BASIC: [Call; 4] =
-        [Call::TryPush, Call::TryPushFull, Call::TryPop, Call::TryPopEmpty];
+    pub(crate) const BASIC: [Call; 4] = [
+        Call::TryPush,
+        Call::TryPushFull,
+        Call::TryPop,
+        Call::TryPopEmpty,
+    ];
 
     /// Its name in the table.
     pub(crate) fn name(self) -> &'static str {
@@ -116,8 +126,9 @@ impl Call {
             Self::PeekRelease => "peek, release",
             Self::Push => "push",
             Self::Pop => "pop",
-            Self::PushWakes => "push, wakes a consumer",
-            Self::PopWakes => "pop, wakes a producer",
+            Self::PushWakes => "try_push, wakes a consumer",
+            Self::BatchWakes => "batch of 3, wakes a consumer",
+            Self::PopWakes => "try_pop, wakes a producer",
             Self::PopSleeps => "pop, goes to sleep",
             Self::PushSleeps => "push, goes to sleep",
             Self::Close => "close",
@@ -135,7 +146,10 @@ impl Call {
 
     /// Its number in [`Call::ALL`].
     pub(crate) fn number(self) -> usize {
-        Self::ALL.iter().position(|call| *call == self).expect("all of them are there")
+        Self::ALL
+            .iter()
+            .position(|call| *call == self)
+            .expect("all of them are there")
     }
 
     /// Whether it opens a ring instead of using one.
@@ -143,9 +157,13 @@ impl Call {
         matches!(self, Self::Create | Self::CreateRaced | Self::Attach)
     }
 
-    /// Whether another thread sleeps in a blocking call from the start.
+    /// Whether another thread sleeps in a blocking call from the start. Such
+    /// rings lie in shared memory, where the sleeper looks again soonest.
     pub(crate) fn has_sleeper(self) -> bool {
-        matches!(self, Self::PushWakes | Self::PopWakes | Self::CloseWakes)
+        matches!(
+            self,
+            Self::PushWakes | Self::BatchWakes | Self::PopWakes | Self::CloseWakes
+        )
     }
 
     /// Whether the stopped call itself goes to sleep.
@@ -167,6 +185,7 @@ impl Call {
             | Self::ClaimCommit
             | Self::Push
             | Self::PushWakes
+            | Self::BatchWakes
             | Self::PushSleeps => Side::Push,
             Self::TryPop
             | Self::TryPopEmpty
@@ -185,7 +204,11 @@ impl Call {
     pub(crate) fn start(self, capacity: usize) -> u64 {
         let start = match self {
             Self::TryPushFull | Self::PushSleeps | Self::PopWakes => capacity,
-            Self::TryPopEmpty | Self::PopSleeps | Self::PushWakes | Self::CloseWakes => 0,
+            Self::TryPopEmpty
+            | Self::PopSleeps
+            | Self::PushWakes
+            | Self::BatchWakes
+            | Self::CloseWakes => 0,
             Self::TryPush | Self::PushBatch | Self::ClaimCommit | Self::Push | Self::Close => {
                 (capacity - 1).min(2)
             }
@@ -198,7 +221,7 @@ impl Call {
     /// What it does when it takes effect.
     pub(crate) fn effect(self) -> Effect {
         match (self, self.side()) {
-            (Self::PushBatch, _) => Effect::Push(VICTIM_VALUES.to_vec()),
+            (Self::PushBatch | Self::BatchWakes, _) => Effect::Push(VICTIM_VALUES.to_vec()),
             (Self::PopBatch, _) => Effect::Pop(VICTIM_VALUES.len()),
             (_, Side::Push) => Effect::Push(VICTIM_VALUES[..1].to_vec()),
             (_, Side::Pop) => Effect::Pop(1),
@@ -208,12 +231,12 @@ impl Call {
     }
 
     /// What the others do at each boundary: a fresh ring and a fresh call for
-    /// each script. A blocking call is left something to return with.
+    /// each script, beside `Watch`. A blocking call is left something to return with.
     pub(crate) fn scripts(self) -> &'static [Script] {
         if self.opens() {
             &[Script::Open]
         } else if self.has_sleeper() {
-            &[Script::Watch]
+            &[Script::Crowd]
         } else if self.sleeps() {
             &[Script::Feed, Script::Close]
         } else if self.blocks() {

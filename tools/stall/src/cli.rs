@@ -12,6 +12,7 @@ use crate::calls::Call;
 use crate::drive::Victim;
 use crate::measure::{Row, Subject, measure};
 use crate::page::Page;
+use crate::queue::Shared;
 use crate::report;
 use crate::rival::{Classical, Flaw};
 
@@ -65,10 +66,17 @@ struct Tally {
 impl Tally {
     fn note(&mut self, name: &str, passed: bool) {
         println!("{}: {name}", if passed { "PASS" } else { "FAIL" });
-        if passed { self.passed += 1 } else { self.failed += 1 }
+        if passed {
+            self.passed += 1
+        } else {
+            self.failed += 1
+        }
     }
     fn end(&self, skipped: u32) -> ExitCode {
-        println!("{} passed, {} failed, {skipped} skipped", self.passed, self.failed);
+        println!(
+            "{} passed, {} failed, {skipped} skipped",
+            self.passed, self.failed
+        );
         ExitCode::from(u8::from(self.failed > 0))
     }
 }
@@ -81,10 +89,16 @@ pub(crate) fn main() -> ExitCode {
     }
     crate::tracee::prepare_waiting();
     if let Err(error) = Victim::start("turn:0:1").and_then(|mut victim| {
-        victim.set_up().map_err(|lost| std::io::Error::other(lost.to_string()))
+        victim
+            .set_up()
+            .map_err(|lost| std::io::Error::other(lost.to_string()))
     }) {
         let refused = error.kind() == ErrorKind::PermissionDenied;
-        let reason = if refused { "ptrace is not permitted here" } else { "single-stepping does not work here" };
+        let reason = if refused {
+            "ptrace is not permitted here"
+        } else {
+            "single-stepping does not work here"
+        };
         println!("SKIP: {reason}: {error}");
         return Tally::default().end(1);
     }
@@ -106,11 +120,18 @@ fn run(options: &Options) -> std::io::Result<ExitCode> {
     }
     let rows = measure_all(options)?;
     println!("{}", report::table(&rows));
-    for text in rows.iter().map(report::faults).filter(|text| !text.is_empty()) {
+    for text in rows
+        .iter()
+        .map(report::faults)
+        .filter(|text| !text.is_empty())
+    {
         print!("{text}");
     }
     if let Some(path) = &options.json {
-        std::fs::write(path, serde_json::to_string_pretty(&report::json(&rows))? + "\n")?;
+        std::fs::write(
+            path,
+            serde_json::to_string_pretty(&report::json(&rows))? + "\n",
+        )?;
     }
     if let Some(path) = &options.markdown {
         let capacities: Vec<String> = options.capacity.iter().map(ToString::to_string).collect();
@@ -136,7 +157,9 @@ fn measure_all(options: &Options) -> std::io::Result<Vec<Row>> {
     let subjects: Vec<Subject> = match (&options.rival, &options.strategy) {
         (Some(name), _) => vec![Subject::Rival(flaw(name).map_err(invalid)?)],
         (None, Some(name)) => {
-            vec![Subject::Engine(name.parse().map_err(|error| invalid(format!("{error}")))?)]
+            vec![Subject::Engine(
+                name.parse().map_err(|error| invalid(format!("{error}")))?,
+            )]
         }
         (None, None) => Strategy::ALL.iter().copied().map(Subject::Engine).collect(),
     };
@@ -147,28 +170,51 @@ fn measure_all(options: &Options) -> std::io::Result<Vec<Row>> {
             Subject::Rival(_) => (&Call::BASIC, false),
         };
         let wanted = |call: &&Call| {
-            let named = options.call.as_ref().is_none_or(|text| call.name().contains(text.as_str()));
-            named && (shared || !call.opens())
+            let named = options
+                .call
+                .as_ref()
+                .is_none_or(|text| call.name().contains(text.as_str()));
+            named && (shared || !(call.opens() || call.has_sleeper()))
         };
         for call in calls.iter().filter(wanted) {
             // Opening does not depend on the capacity: the first one will do.
-            let most = if call.opens() { 1 } else { options.capacity.len() };
+            let most = if call.opens() {
+                1
+            } else {
+                options.capacity.len()
+            };
             for capacity in options.capacity.iter().take(most) {
-                rows.push(measure(subject, *call, *capacity)?);
+                let name = format!("{}: {}, capacity {capacity}", subject.name(), call.name());
+                let row = measure(subject, *call, *capacity)
+                    .map_err(|error| std::io::Error::other(format!("{name}: {error}")))?;
+                eprintln!(
+                    "{name}: {} places, {:.1} s",
+                    row.boundaries,
+                    row.time.as_secs_f64()
+                );
+                rows.push(row);
             }
         }
     }
     if rows.is_empty() {
-        return Err(invalid("nothing to measure: no call has such a name".into()));
+        return Err(invalid(
+            "nothing to measure: no call has such a name".into(),
+        ));
     }
     Ok(rows)
 }
 
 fn flaw(name: &str) -> Result<Flaw, String> {
-    Flaw::ALL.into_iter().find(|flaw| flaw.name() == name).ok_or_else(|| {
-        let known: Vec<&str> = Flaw::ALL.iter().map(|flaw| flaw.name()).collect();
-        format!("there is no queue called {name:?} here; there are {}", known.join(", "))
-    })
+    Flaw::ALL
+        .into_iter()
+        .find(|flaw| flaw.name() == name)
+        .ok_or_else(|| {
+            let known: Vec<&str> = Flaw::ALL.iter().map(|flaw| flaw.name()).collect();
+            format!(
+                "there is no queue called {name:?} here; there are {}",
+                known.join(", ")
+            )
+        })
 }
 
 /// Every known fault has to be found, in a push and in a pop.
@@ -181,7 +227,11 @@ fn self_test(tally: &mut Tally) -> std::io::Result<()> {
                 Flaw::Waits => !row.hangs.is_empty() && row.false_at.is_empty(),
             };
             let found = format!("{} false, {} hangs", row.false_at.len(), row.hangs.len());
-            let name = format!("self-test: {} {} is caught ({found})", flaw.name(), call.name());
+            let name = format!(
+                "self-test: {} {} is caught ({found})",
+                flaw.name(),
+                call.name()
+            );
             tally.note(&name, caught && row.boundaries > 0);
         }
     }
@@ -218,8 +268,11 @@ macro_rules! define_be_engine {
             }
             match strategy {
                 $(Strategy::$variant => {
-                    type Subject = Ring<u64, turtle_buffers::strategy::$module::$engine>;
-                    crate::victim::run::<Subject>(page, call, capacity)
+                    type Engine = turtle_buffers::strategy::$module::$engine;
+                    if call.has_sleeper() {
+                        crate::victim::run::<Shared<Engine>>(page, call, capacity)
+                    }
+                    crate::victim::run::<Ring<u64, Engine>>(page, call, capacity)
                 })+
             }
         }

@@ -9,6 +9,8 @@ use crate::tracee::{Lost, Stop, Tracee};
 
 /// Time on the processor within one `try_` call that counts as a hang.
 const HANG_CPU: Duration = Duration::from_millis(60);
+/// How often in a row, 20 ms apart, a thread is seen asleep there for the same.
+const HANG_ASLEEP: u32 = 6;
 /// Time on the clock that does, however little of the processor it got.
 const HANG_CLOCK: Duration = Duration::from_secs(3);
 /// What an idle thread may take to do as it is asked.
@@ -40,7 +42,8 @@ impl Path {
         for address in &self.at {
             let nth = seen.entry(*address).or_insert(0);
             *nth += 1;
-            self.nth.push(if repeats.contains(address) { 0 } else { *nth });
+            self.nth
+                .push(if repeats.contains(address) { 0 } else { *nth });
         }
     }
 
@@ -124,7 +127,9 @@ impl Victim {
 
     /// An address as an offset in the program, if it lies there.
     pub(crate) fn offset(&self, address: u64) -> Option<u64> {
-        address.checked_sub(self.base).filter(|offset| self.base != 0 && *offset < 1 << 30)
+        address
+            .checked_sub(self.base)
+            .filter(|offset| self.base != 0 && *offset < 1 << 30)
     }
 
     fn ask(&self, request: Request, argument: u32) -> Result<(), Lost> {
@@ -213,17 +218,28 @@ impl Victim {
     pub(crate) fn probe(&mut self, script: u32) -> Result<Probe, Lost> {
         let number = self.page.ask(Request::Probe, script);
         let (mut noted, mut since, mut cpu) = (self.page.noted(), Instant::now(), self.cpu());
+        let mut asleep = 0;
         loop {
-            if self.page.reply.wait_while(number, Duration::from_millis(20)) == number + 1 {
+            if self
+                .page
+                .reply
+                .wait_while(number, Duration::from_millis(20))
+                == number + 1
+            {
                 return Ok(Probe::Through);
             }
             let now = self.page.noted();
             if now != noted {
-                (noted, since, cpu) = (now, Instant::now(), self.cpu());
+                (noted, since, cpu, asleep) = (now, Instant::now(), self.cpu(), 0);
                 continue;
             }
-            let used = self.cpu().zip(cpu).map(|(now, then)| now.saturating_sub(then));
-            if used.is_some_and(|used| used >= HANG_CPU) || since.elapsed() >= HANG_CLOCK {
+            asleep = if self.is_asleep() { asleep + 1 } else { 0 };
+            let used = self
+                .cpu()
+                .zip(cpu)
+                .map(|(now, then)| now.saturating_sub(then));
+            let used_up = used.is_some_and(|used| used >= HANG_CPU);
+            if used_up || asleep >= HANG_ASLEEP || since.elapsed() >= HANG_CLOCK {
                 break;
             }
         }
@@ -237,10 +253,24 @@ impl Victim {
 
     /// Processor time of the thread that carries out requests.
     fn cpu(&self) -> Option<Duration> {
+        let text = self.about_other("schedstat")?;
+        text.split(' ')
+            .next()?
+            .parse()
+            .ok()
+            .map(Duration::from_nanos)
+    }
+
+    /// Whether that thread sleeps: it waits for something, not for its turn.
+    fn is_asleep(&self) -> bool {
+        let state = self.about_other("stat");
+        let state = state.as_deref().and_then(|text| text.rsplit(')').next());
+        state.is_some_and(|rest| rest.trim_start().starts_with('S'))
+    }
+
+    fn about_other(&self, what: &str) -> Option<String> {
         let tid = self.page.other_tid.load(Ordering::Relaxed);
-        let path = format!("/proc/{}/task/{tid}/schedstat", self.process.id());
-        let text = std::fs::read_to_string(path).ok()?;
-        text.split(' ').next()?.parse().ok().map(Duration::from_nanos)
+        std::fs::read_to_string(format!("/proc/{}/task/{tid}/{what}", self.process.id())).ok()
     }
 
     /// Lets the stopped call run to its end (unless it is doing so already).
@@ -262,6 +292,7 @@ impl Drop for Victim {
     fn drop(&mut self) {
         // A child of ours, by its handle; it may have ended already.
         let _ = self.process.kill();
+        self.tracee.bury();
         let _ = self.process.wait();
         // SAFETY: whoever borrowed the page borrowed it from `self`, and keeps
         // nothing of it.

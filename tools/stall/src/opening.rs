@@ -72,7 +72,10 @@ fn told(outcome: Told) -> Answer {
 fn pair(page: &Page, value: u64, into: &dyn DynRing, from: &dyn DynRing) {
     let elem = value.to_ne_bytes();
     // SAFETY: eight bytes, the element size asked for.
-    page.note(Op::Push(value), told(unsafe { into.try_push(elem.as_ptr()) }));
+    page.note(
+        Op::Push(value),
+        told(unsafe { into.try_push(elem.as_ptr()) }),
+    );
     let mut elem = [0; 8];
     // SAFETY: as above, to be written.
     let answer = told(unsafe { from.try_pop(elem.as_mut_ptr()) });
@@ -101,7 +104,11 @@ pub(crate) fn run(page: &'static Page, call: Call, strategy: Strategy, capacity:
         let opening = measured(|| open(&stopped));
         let good = describe(&opening, capacity) == Opened::Ring;
         let answer = if good { Answer::Done } else { Answer::Other };
-        page.victim.set(&Outcome { answer, count: 0, values: Vec::new() });
+        page.victim.set(&Outcome {
+            answer,
+            count: 0,
+            values: Vec::new(),
+        });
         opening
     });
     // The ring that the others hold on to, so that it is the same all along.
@@ -118,7 +125,8 @@ pub(crate) fn run(page: &'static Page, call: Call, strategy: Strategy, capacity:
         }
         Request::Probe => {
             let opening = open(&others);
-            page.opened.store(describe(&opening, capacity) as u32, Ordering::Relaxed);
+            page.opened
+                .store(describe(&opening, capacity) as u32, Ordering::Relaxed);
             if let Some(ring) = &held {
                 pair(page, 1, &**ring, &**ring);
                 ring.release_thread();

@@ -70,7 +70,11 @@ impl Verdict {
     pub(crate) fn set(&self, outcome: &Outcome) {
         self.answer.store(outcome.answer as u64, Ordering::Relaxed);
         self.count.store(outcome.count as u64, Ordering::Relaxed);
-        for (word, value) in self.values.iter().zip(outcome.values.iter().chain(std::iter::repeat(&0))) {
+        for (word, value) in self
+            .values
+            .iter()
+            .zip(outcome.values.iter().chain(std::iter::repeat(&0)))
+        {
             word.store(*value, Ordering::Relaxed);
         }
     }
@@ -81,7 +85,10 @@ impl Verdict {
         Outcome {
             answer: Answer::from_number(self.answer.load(Ordering::Relaxed)),
             count,
-            values: self.values[..taken].iter().map(|v| v.load(Ordering::Relaxed)).collect(),
+            values: self.values[..taken]
+                .iter()
+                .map(|v| v.load(Ordering::Relaxed))
+                .collect(),
         }
     }
 }
@@ -171,7 +178,10 @@ impl Page {
     pub(crate) unsafe fn unmap(page: &'static Page, fd: i32) {
         // SAFETY: mapped by `open` with this length; the caller's promise.
         unsafe {
-            libc::munmap(std::ptr::from_ref(page).cast_mut().cast(), size_of::<Page>());
+            libc::munmap(
+                std::ptr::from_ref(page).cast_mut().cast(),
+                size_of::<Page>(),
+            );
             libc::close(fd);
         }
     }
@@ -232,14 +242,21 @@ impl Page {
             };
             (op, Answer::from_number(word >> 48 & 0xff))
         };
-        self.log[(from as usize).min(end)..end].iter().map(read).collect()
+        self.log[(from as usize).min(end)..end]
+            .iter()
+            .map(read)
+            .collect()
     }
 }
 
 /// Nanoseconds on the monotonic clock, which all processes share.
 pub(crate) fn now() -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     // SAFETY: a valid clock and a live timespec.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
-    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
+    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000
+        + u64::try_from(time.tv_nsec).unwrap_or(0)
 }

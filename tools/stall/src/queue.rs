@@ -1,8 +1,13 @@
 //! What the tool stops and probes: the library's rings, and the tool's own
 //! wrong queues.
 
-use turtle_buffers::strategy::Engine;
-use turtle_buffers::{Consumer, PopError, Producer, PushError, Ring, TryPopError, TryPushError};
+use std::marker::PhantomData;
+
+use turtle_buffers::os::segment::Segment;
+use turtle_buffers::strategy::{Any, Engine};
+use turtle_buffers::{
+    Consumer, OpenMode, Options, PopError, Producer, PushError, Ring, TryPopError, TryPushError,
+};
 
 use crate::worlds::{Answer, Outcome};
 
@@ -98,6 +103,47 @@ impl<S: Engine> Queue for Ring<u64, S> {
     }
 }
 
+/// A ring of engine `S` in shared memory. It has no name: it is unlinked as
+/// soon as it is there.
+#[derive(Debug)]
+pub(crate) struct Shared<S>(Ring<u64, Any>, PhantomData<S>);
+
+impl<S> Clone for Shared<S> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone(), PhantomData)
+    }
+}
+
+impl<S: Engine> Queue for Shared<S> {
+    type Push = Producer<u64, Any>;
+    type Pop = Consumer<u64, Any>;
+    fn build(capacity: usize) -> Self {
+        let name = format!("/turtle-stall-{}", std::process::id());
+        let options = Options {
+            strategy: S::STRATEGY,
+            capacity,
+            path: Some(name.clone()),
+            open: OpenMode::CreateNew,
+            ..Options::default()
+        };
+        let ring = Ring::open(&options).expect("a fresh segment");
+        Segment::unlink(&name).expect("just created");
+        Self(ring, PhantomData)
+    }
+    fn producer(&self) -> Option<Self::Push> {
+        self.0.producer()
+    }
+    fn consumer(&self) -> Option<Self::Pop> {
+        self.0.consumer()
+    }
+    fn close(&self) {
+        self.0.close();
+    }
+    fn sleeps(&self) -> u64 {
+        self.0.stats().waits
+    }
+}
+
 impl<S: Engine> Push for Producer<u64, S> {
     #[inline(always)]
     fn try_push(&mut self, value: u64) -> Answer {
@@ -167,11 +213,23 @@ impl<S: Engine> Pop for Consumer<u64, S> {
 
 /// The outcome of a push of one.
 pub(crate) fn pushed(answer: Answer) -> Outcome {
-    Outcome { answer, count: usize::from(answer == Answer::Done), values: Vec::new() }
+    Outcome {
+        answer,
+        count: usize::from(answer == Answer::Done),
+        values: Vec::new(),
+    }
 }
 
 /// The outcome of a pop of one.
 pub(crate) fn popped((answer, value): (Answer, u64)) -> Outcome {
-    let values = if answer == Answer::Done { vec![value] } else { Vec::new() };
-    Outcome { answer, count: values.len(), values }
+    let values = if answer == Answer::Done {
+        vec![value]
+    } else {
+        Vec::new()
+    };
+    Outcome {
+        answer,
+        count: values.len(),
+        values,
+    }
 }

@@ -54,7 +54,11 @@ impl Group<'_> {
             self.cell(|row| ranges(&row.hangs)),
             self.cell(|row| match (row.median_delay(), row.delays.iter().max()) {
                 (Some(median), Some(most)) => {
-                    format!("{:.1} ({:.0})", median.as_secs_f64() * 1e3, most.as_secs_f64() * 1e3)
+                    format!(
+                        "{:.1} ({:.0})",
+                        median.as_secs_f64() * 1e3,
+                        most.as_secs_f64() * 1e3
+                    )
                 }
                 _ => "–".into(),
             }),
@@ -89,7 +93,13 @@ fn ranges(numbers: &BTreeSet<usize>) -> String {
     let shown: Vec<String> = runs
         .iter()
         .take(4)
-        .map(|(start, end)| if start == end { start.to_string() } else { format!("{start}–{end}") })
+        .map(|(start, end)| {
+            if start == end {
+                start.to_string()
+            } else {
+                format!("{start}–{end}")
+            }
+        })
         .collect();
     let more = if runs.len() > 4 { ", …" } else { "" };
     format!("{} ({}{more})", numbers.len(), shown.join(", "))
@@ -100,11 +110,16 @@ pub(crate) fn table(rows: &[Row]) -> String {
     let mut lines = vec![HEADS.map(String::from)];
     lines.extend(groups(rows).iter().map(Group::cells));
     let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max();
-    let widths: Vec<usize> = (0..HEADS.len()).map(|column| width(column).unwrap_or(0)).collect();
+    let widths: Vec<usize> = (0..HEADS.len())
+        .map(|column| width(column).unwrap_or(0))
+        .collect();
     let mut text = String::new();
     for (number, line) in lines.iter().enumerate() {
-        let cells: Vec<String> =
-            line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        let cells: Vec<String> = line
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
         let _ = writeln!(text, "| {} |", cells.join(" | "));
         if number == 0 {
             let dashes: Vec<String> = widths.iter().map(|width| "-".repeat(*width)).collect();
@@ -118,7 +133,9 @@ pub(crate) fn table(rows: &[Row]) -> String {
 pub(crate) fn faults(row: &Row) -> String {
     let mut text = String::new();
     for fault in &row.faults {
-        let place = fault.offset.map_or(String::new(), |offset| format!(" (program + {offset:#x})"));
+        let place = fault
+            .offset
+            .map_or(String::new(), |offset| format!(" (program + {offset:#x})"));
         let _ = writeln!(
             text,
             "  {}: {}, capacity {}, boundary {}{place}, others: {:?}: {}",
@@ -132,7 +149,13 @@ pub(crate) fn faults(row: &Row) -> String {
     }
     if !row.hangs.is_empty() {
         let name = (row.subject.name(), row.call.name());
-        let _ = writeln!(text, "  {}: {}: hangs at {}", name.0, name.1, ranges(&row.hangs));
+        let _ = writeln!(
+            text,
+            "  {}: {}: hangs at {}",
+            name.0,
+            name.1,
+            ranges(&row.hangs)
+        );
     }
     text
 }
@@ -187,7 +210,12 @@ pub(crate) fn markdown(rows: &[Row], capacities: &str) -> String {
             Subject::Engine(strategy) => Some(strategy.traits()),
             Subject::Rival(_) => None,
         })
-        .map(|traits| format!("| `{}` | {} | {} |\n", traits.name, traits.returns, traits.stopped_thread))
+        .map(|traits| {
+            format!(
+                "| `{}` | {} | {} |\n",
+                traits.name, traits.returns, traits.stopped_thread
+            )
+        })
         .collect();
     format!(
         "{HEAD}{promised}{METHOD}

@@ -58,7 +58,10 @@ pub(crate) struct Classical<const FLAW: u8>(Arc<Shared>);
 impl<const FLAW: u8> Classical<FLAW> {
     fn slot(&self, ticket: u64) -> (&Slot, u64) {
         let capacity = self.0.slots.len() as u64;
-        (&self.0.slots[(ticket % capacity) as usize], 2 * (ticket / capacity))
+        (
+            &self.0.slots[(ticket % capacity) as usize],
+            2 * (ticket / capacity),
+        )
     }
 
     /// The ticket of whoever wins the slot whose turn is `phase` past its lap.
@@ -80,7 +83,11 @@ impl<const FLAW: u8> Classical<FLAW> {
             } else {
                 let before = std::mem::replace(&mut ticket, counter.load(Ordering::Acquire));
                 let stuck = ticket == before;
-                let other = if phase == 0 { &self.0.pop } else { &self.0.push };
+                let other = if phase == 0 {
+                    &self.0.pop
+                } else {
+                    &self.0.push
+                };
                 let capacity = self.0.slots.len() as u64;
                 let gone = if phase == 0 { capacity } else { 0 };
                 let nothing = other.load(Ordering::Acquire) + gone == ticket;
@@ -97,9 +104,16 @@ impl<const FLAW: u8> Queue for Classical<FLAW> {
     type Push = Self;
     type Pop = Self;
     fn build(capacity: usize) -> Self {
-        let slot = || Slot { turn: AtomicU64::new(0), value: AtomicU64::new(0) };
+        let slot = || Slot {
+            turn: AtomicU64::new(0),
+            value: AtomicU64::new(0),
+        };
         let slots = (0..capacity).map(|_| slot()).collect();
-        Self(Arc::new(Shared { push: AtomicU64::new(0), pop: AtomicU64::new(0), slots }))
+        Self(Arc::new(Shared {
+            push: AtomicU64::new(0),
+            pop: AtomicU64::new(0),
+            slots,
+        }))
     }
     fn producer(&self) -> Option<Self> {
         Some(self.clone())

@@ -64,7 +64,11 @@ pub(crate) fn prepare_waiting() {
 }
 
 fn check(answer: libc::c_long) -> io::Result<()> {
-    if answer == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    if answer == -1 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
 }
 
 impl Tracee {
@@ -102,9 +106,8 @@ impl Tracee {
         loop {
             let mut status = 0;
             // SAFETY: `status` is live; only our own thread is waited for.
-            let who = unsafe {
-                libc::waitpid(self.tid, &raw mut status, libc::__WALL | libc::WNOHANG)
-            };
+            let who =
+                unsafe { libc::waitpid(self.tid, &raw mut status, libc::__WALL | libc::WNOHANG) };
             if who < 0 {
                 return Err(io::Error::last_os_error().into());
             }
@@ -144,7 +147,12 @@ impl Tracee {
         // SAFETY: plain numbers, filled in by the kernel.
         unsafe {
             let mut registers: libc::user_regs_struct = std::mem::zeroed();
-            check(libc::ptrace(libc::PTRACE_GETREGS, self.tid, 0, &raw mut registers))?;
+            check(libc::ptrace(
+                libc::PTRACE_GETREGS,
+                self.tid,
+                0,
+                &raw mut registers,
+            ))?;
             Ok(registers)
         }
     }
@@ -174,7 +182,11 @@ impl Tracee {
     /// stays as it is. `address` is not the current one.
     pub(crate) fn run_to(&mut self, address: u64, times: u32) -> Result<Stop, Lost> {
         // Local enable of breakpoint 0: on execution (all other bits clear).
-        if self.debug_register(0, address).and_then(|()| self.debug_register(7, 1)).is_err() {
+        if self
+            .debug_register(0, address)
+            .and_then(|()| self.debug_register(7, 1))
+            .is_err()
+        {
             return self.step_to(address, times);
         }
         let mut stop = Stop::Trap;
@@ -198,6 +210,19 @@ impl Tracee {
             times -= u32::from(self.at()? == address);
         }
         Ok(Stop::Trap)
+    }
+
+    /// Takes note of its end, after its process was killed: until its tracer
+    /// has done so, the process cannot end.
+    pub(crate) fn bury(&mut self) {
+        loop {
+            let mut status = 0;
+            // SAFETY: `status` is live; only our own thread is waited for.
+            let who = unsafe { libc::waitpid(self.tid, &raw mut status, libc::__WALL) };
+            if who < 0 || !libc::WIFSTOPPED(status) {
+                return;
+            }
+        }
     }
 
     fn debug_register(&self, number: usize, value: u64) -> Result<(), Lost> {

@@ -39,7 +39,8 @@ pub(crate) fn introduce(page: &Page) {
     page.ends.store(ends, Ordering::Relaxed);
     page.base.store(program_base(), Ordering::Relaxed);
     // SAFETY: no arguments.
-    page.other_tid.store(unsafe { libc::gettid() }.cast_unsigned(), Ordering::Relaxed);
+    page.other_tid
+        .store(unsafe { libc::gettid() }.cast_unsigned(), Ordering::Relaxed);
 }
 
 /// Where this program is mapped; 0 if the system does not say.
@@ -63,7 +64,8 @@ pub(crate) fn start_victim<J: Send + 'static, R: Send + 'static>(
     let (answers, results) = channel();
     std::thread::spawn(move || {
         // SAFETY: no arguments.
-        page.victim_tid.store(unsafe { libc::gettid() }.cast_unsigned(), Ordering::Release);
+        page.victim_tid
+            .store(unsafe { libc::gettid() }.cast_unsigned(), Ordering::Release);
         for job in jobs {
             hand_over();
             let result = work(job);
@@ -101,9 +103,13 @@ fn perform<Q: Queue>(page: &Page, call: Call, mut handle: Handle<Q>) -> Handle<Q
         (Handle::Push(p), Call::TryPush | Call::TryPushFull | Call::PushWakes) => {
             pushed(measured(|| p.try_push(value)))
         }
-        (Handle::Push(p), Call::PushBatch) => {
+        (Handle::Push(p), Call::PushBatch | Call::BatchWakes) => {
             let (answer, count) = measured(|| p.try_push_batch(&VICTIM_VALUES));
-            Outcome { answer, count, values: Vec::new() }
+            Outcome {
+                answer,
+                count,
+                values: Vec::new(),
+            }
         }
         (Handle::Push(p), Call::ClaimCommit) => pushed(measured(|| p.claim_commit(value))),
         (Handle::Push(p), _) => pushed(measured(|| p.push(value))),
@@ -113,13 +119,21 @@ fn perform<Q: Queue>(page: &Page, call: Call, mut handle: Handle<Q>) -> Handle<Q
         (Handle::Pop(p), Call::PopBatch) => {
             let mut values = Vec::with_capacity(VICTIM_VALUES.len());
             let answer = measured(|| p.try_pop_batch(&mut values, VICTIM_VALUES.len()));
-            Outcome { answer, count: values.len(), values }
+            Outcome {
+                answer,
+                count: values.len(),
+                values,
+            }
         }
         (Handle::Pop(p), Call::PeekRelease) => popped(measured(|| p.peek_release())),
         (Handle::Pop(p), _) => popped(measured(|| p.pop())),
         (Handle::Ring(ring), _) => {
             measured(|| ring.close());
-            Outcome { answer: Answer::Done, count: 0, values: Vec::new() }
+            Outcome {
+                answer: Answer::Done,
+                count: 0,
+                values: Vec::new(),
+            }
         }
     };
     page.victim.set(&outcome);
@@ -243,6 +257,14 @@ impl<Q: Queue> Others<Q> {
                 self.push();
                 self.pop();
             }
+            Script::Crowd => match call.side() {
+                Side::Push => drop(self.push()),
+                Side::Pop => drop(self.pop()),
+                Side::Ring => {
+                    self.ring.close();
+                    self.page.note(Op::Close, Answer::Done);
+                }
+            },
             Script::Watch | Script::Open => {}
         }
     }
@@ -297,13 +319,13 @@ fn set_up<Q: Queue>(page: &'static Page, call: Call, capacity: usize) -> Parts<Q
     let ring = Q::build(capacity);
     let push = || ring.producer().expect("one producer at least");
     let pop = || ring.consumer().expect("one consumer at least");
-    let mut handle = match call.side() {
+    let mut handle: Handle<Q> = match call.side() {
         Side::Push => Handle::Push(push()),
         Side::Pop => Handle::Pop(pop()),
         Side::Ring => Handle::Ring(ring.clone()),
     };
-    let mut sleeper = match call {
-        Call::PushWakes | Call::CloseWakes => Some(Handle::Pop(pop())),
+    let mut sleeper: Option<Handle<Q>> = match call {
+        Call::PushWakes | Call::BatchWakes | Call::CloseWakes => Some(Handle::Pop(pop())),
         Call::PopWakes => Some(Handle::Push(push())),
         _ => None,
     };
@@ -317,6 +339,13 @@ fn set_up<Q: Queue>(page: &'static Page, call: Call, capacity: usize) -> Parts<Q
         };
         assert_eq!(answer, Answer::Done, "filling a fresh ring");
     }
-    let others = Others { page, ring, push: own_push, pop: own_pop, next: start + 1, capacity };
+    let others = Others {
+        page,
+        ring,
+        push: own_push,
+        pop: own_pop,
+        next: start + 1,
+        capacity,
+    };
     (others, handle, sleeper)
 }

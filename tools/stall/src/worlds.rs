@@ -34,10 +34,16 @@ pub(crate) enum Answer {
 impl Answer {
     /// The answer of this number.
     pub(crate) fn from_number(number: u64) -> Self {
-        [Self::Done, Self::Full, Self::Empty, Self::Busy, Self::Closed]
-            .into_iter()
-            .find(|answer| *answer as u64 == number)
-            .unwrap_or(Self::Other)
+        [
+            Self::Done,
+            Self::Full,
+            Self::Empty,
+            Self::Busy,
+            Self::Closed,
+        ]
+        .into_iter()
+        .find(|answer| *answer as u64 == number)
+        .unwrap_or(Self::Other)
     }
 }
 
@@ -91,7 +97,11 @@ pub(crate) struct Outcome {
 
 impl Outcome {
     fn refused(answer: Answer) -> Self {
-        Self { answer, count: 0, values: Vec::new() }
+        Self {
+            answer,
+            count: 0,
+            values: Vec::new(),
+        }
     }
 }
 
@@ -125,9 +135,20 @@ impl Worlds {
         blocking: bool,
         busy_allowed: bool,
     ) -> Self {
-        let world = World { queue: start.into_iter().collect(), closed: false, victim: None };
+        let world = World {
+            queue: start.into_iter().collect(),
+            closed: false,
+            victim: None,
+        };
         let all = vec![world];
-        Self { all, capacity, effect, blocking, busy_allowed, in_flight: true }
+        Self {
+            all,
+            capacity,
+            effect,
+            blocking,
+            busy_allowed,
+            in_flight: true,
+        }
     }
 
     /// Adds the worlds in which the victim's call takes effect now.
@@ -148,7 +169,10 @@ impl Worlds {
 
     fn take_effect(&self, world: &World, more: &mut Vec<World>) {
         let mut refuse = |answer| {
-            more.push(World { victim: Some(Outcome::refused(answer)), ..world.clone() });
+            more.push(World {
+                victim: Some(Outcome::refused(answer)),
+                ..world.clone()
+            });
         };
         match &self.effect {
             Effect::Push(_) if world.closed => refuse(Answer::Closed),
@@ -161,7 +185,11 @@ impl Worlds {
                     let mut next = world.clone();
                     next.queue.extend(&values[..count]);
                     let answer = Answer::Done;
-                    next.victim = Some(Outcome { answer, count, values: Vec::new() });
+                    next.victim = Some(Outcome {
+                        answer,
+                        count,
+                        values: Vec::new(),
+                    });
                     more.push(next);
                 }
             }
@@ -176,7 +204,11 @@ impl Worlds {
                 for count in 1..=(*most).min(world.queue.len()) {
                     let mut next = world.clone();
                     let values = next.queue.drain(..count).collect();
-                    next.victim = Some(Outcome { answer: Answer::Done, count, values });
+                    next.victim = Some(Outcome {
+                        answer: Answer::Done,
+                        count,
+                        values,
+                    });
                     more.push(next);
                 }
             }
@@ -254,7 +286,8 @@ impl Worlds {
         }
         self.expand();
         let before = self.describe();
-        self.all.retain(|world| world.victim.as_ref() == Some(outcome));
+        self.all
+            .retain(|world| world.victim.as_ref() == Some(outcome));
         self.in_flight = false;
         if self.all.is_empty() {
             return Err(format!(
@@ -270,7 +303,12 @@ impl Worlds {
     /// # Errors
     /// What is missing.
     pub(crate) fn drained(&self) -> Result<(), String> {
-        match self.all.iter().map(|world| &world.queue).min_by_key(|queue| queue.len()) {
+        match self
+            .all
+            .iter()
+            .map(|world| &world.queue)
+            .min_by_key(|queue| queue.len())
+        {
             Some(queue) if !queue.is_empty() => Err(format!("lost: {queue:?} never came out")),
             _ => Ok(()),
         }
@@ -278,8 +316,15 @@ impl Worlds {
 
     fn describe(&self) -> String {
         let lengths = self.all.iter().map(|world| world.queue.len());
-        let (least, most) = (lengths.clone().min().unwrap_or(0), lengths.max().unwrap_or(0));
-        let held = if least == most { least.to_string() } else { format!("{least} to {most}") };
+        let (least, most) = (
+            lengths.clone().min().unwrap_or(0),
+            lengths.max().unwrap_or(0),
+        );
+        let held = if least == most {
+            least.to_string()
+        } else {
+            format!("{least} to {most}")
+        };
         let head = self.all.first().and_then(|world| world.queue.front());
         let head = head.map_or(String::new(), |value| format!(", oldest perhaps {value}"));
         format!("{held} of {} inside{head}", self.capacity)
@@ -308,7 +353,11 @@ mod tests {
     }
 
     fn done(count: usize, values: &[u64]) -> Outcome {
-        Outcome { answer: Answer::Done, count, values: values.to_vec() }
+        Outcome {
+            answer: Answer::Done,
+            count,
+            values: values.to_vec(),
+        }
     }
 
     #[test]
@@ -333,7 +382,10 @@ mod tests {
                 worlds.observe(Op::Pop(90), Answer::Done).unwrap();
             }
             worlds.drained().unwrap();
-            assert!(worlds.observe(Op::Pop(90), Answer::Done).is_err(), "not twice");
+            assert!(
+                worlds.observe(Op::Pop(90), Answer::Done).is_err(),
+                "not twice"
+            );
         }
     }
 
@@ -364,7 +416,10 @@ mod tests {
     #[test]
     fn values_come_out_in_order() {
         let mut worlds = Worlds::new(4, [1, 2, 3], Effect::Pop(2), false, true);
-        assert!(worlds.observe(Op::Pop(2), Answer::Done).is_ok(), "the victim took 1");
+        assert!(
+            worlds.observe(Op::Pop(2), Answer::Done).is_ok(),
+            "the victim took 1"
+        );
         assert!(worlds.victim_returned(&done(2, &[1, 2])).is_err());
         let mut worlds = Worlds::new(4, [1, 2, 3], Effect::Pop(1), false, true);
         assert!(worlds.observe(Op::Pop(3), Answer::Done).is_err());
@@ -381,6 +436,10 @@ mod tests {
     #[test]
     fn a_blocking_call_is_never_refused() {
         let mut worlds = Worlds::new(2, [], Effect::Pop(1), true, true);
-        assert!(worlds.victim_returned(&Outcome::refused(Answer::Empty)).is_err());
+        assert!(
+            worlds
+                .victim_returned(&Outcome::refused(Answer::Empty))
+                .is_err()
+        );
     }
 }

@@ -1,0 +1,115 @@
+// Rings with a name, forked children, records.
+#include <sys/wait.h>
+
+#include "hpp_singles.hpp"
+
+namespace {
+
+void shared() {
+    named ring("shared");
+    turtle::options attach;
+    attach.mode = turtle::open_mode::attach;
+    check_throws(errc::not_found, [&] { turtle::shared_ring<int> none(ring.name, attach); });
+    std::error_code why;
+    CHECK(!turtle::shared_ring<int>::create(ring.name, attach, why) && why == errc::not_found);
+    check_throws(errc::invalid, [] { turtle::shared_ring<int> none("no slash"); });
+    CHECK(!turtle::unlink(ring.name));
+    check_throws(errc::invalid, [] { turtle::unlink("no slash"); });
+
+    turtle::options wanted;
+    wanted.capacity = 20;
+    wanted.strategy = strategy::turn;
+    wanted.mode = turtle::open_mode::create_new;
+    turtle::shared_ring<int> first(ring.name, wanted);
+    check_throws(errc::exists, [&] { turtle::shared_ring<int> none(ring.name, wanted); });
+    auto second = turtle::shared_ring<int>::create(ring.name, attach, why);
+    CHECK(second && !why && second->capacity() == 20 && second->stats().is_shared == 1);
+    CHECK(second->stats().strategy == TURTLE_TURN);
+    check_throws(errc::mismatch, [&] { turtle::shared_ring<std::array<char, 40>> none(ring.name, attach); });
+    check_throws(errc::mismatch, [&] { turtle::record_ring none(ring.name, 100, attach); });
+    check_throws(errc::mismatch, [&] { turtle::record_ring none(ring.name, 0, attach); });
+    attach.capacity = 21;
+    check_throws(errc::mismatch, [&] { turtle::shared_ring<int> none(ring.name, attach); });
+
+    CHECK(first.push(1) && second->pop() == 1);
+    singles<int>(first, *second, 20, [](int n) { return n; }, [](int x, int n) { return x == n; });
+    turtle::producer in(first);
+    turtle::consumer out(*second);
+    CHECK(in.push(2) && out.pop() == 2);
+    second->close();
+    CHECK(first.is_closed() && !first.push(3));
+    CHECK(turtle::unlink(ring.name) && !turtle::unlink(ring.name));
+}
+
+template <class F>
+int in_a_child(F&& f) {
+    const pid_t child = fork();
+    if (child == 0) _exit(f() ? 0 : 1);
+    int status = -1;
+    CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+void forked() {
+    turtle::ring_buffer<int> mine(4);
+    turtle::ring_buffer<std::string> text(4);
+    CHECK(mine.push(1) && text.push("x"));
+    named name("forked");
+    turtle::options wanted;
+    wanted.strategy = strategy::turn;
+    turtle::shared_ring<int> ours(name.name, wanted);
+    CHECK(in_a_child([&] {
+              std::error_code why;
+              const bool refused = !mine.try_push(2, why) && why == errc::invalid && !mine.pop(why) && why == errc::invalid
+                  && !text.try_pop(why) && why == errc::invalid;
+              return refused && ours.push(7) && ours.push(8);
+          }) == 0);
+    CHECK(mine.try_pop() == 1 && ours.try_pop() == 7 && ours.try_pop() == 8);
+}
+
+void records() {
+    check_throws(errc::invalid, [] { turtle::record_ring none(0); });
+    for (const strategy engine : both) {
+        named name("records");
+        turtle::options wanted;
+        wanted.capacity = 3;
+        wanted.strategy = engine;
+        turtle::record_ring first(name.name, 104, wanted);
+        turtle::options attach;
+        attach.mode = turtle::open_mode::attach;
+        turtle::record_ring second(name.name, 0, attach);
+        CHECK(first.max_size() == 104 && second.max_size() == 104 && second.capacity() == 3);
+        turtle::record_ring one_process(104, wanted);
+        std::error_code code;
+        CHECK(turtle::record_ring::create(name.name, 104, attach, code) && !code);
+        CHECK(turtle::record_ring::create("", 8, wanted, code)->max_size() == 8 && !code);
+        CHECK(!turtle::record_ring::create(name.name, 200, attach, code) && code == errc::mismatch);
+        turtle::record_ring odd(97, wanted); // kept exactly
+        CHECK(odd.max_size() == 97 && odd.try_push(std::string(97, 'x')) && !odd.try_push(std::string(98, 'x')));
+        for (auto [in, out] : {std::pair(&first, &second), std::pair(&one_process, &one_process)}) {
+            std::error_code why;
+            std::string got = "untouched";
+            CHECK(!out->try_pop(got) && !out->try_pop(got, why) && why == errc::empty && got == "untouched");
+            CHECK(!out->try_pop_for(got, 2ms));
+            const std::string zeros(104, '\0');
+            CHECK(in->try_push("") && in->push(zeros) && in->try_push_for("three", 1h));
+            CHECK(!in->try_push("four") && !in->try_push("four", why) && why == errc::full && !in->try_push_for("four", 2ms));
+            CHECK(out->try_pop(got) && got.empty());
+            CHECK(out->pop(got) && got == zeros);
+            CHECK(out->try_pop_for(got, 1h) && got == "three");
+            CHECK(!in->try_push(std::string(105, 'x'), why) && why == errc::invalid);
+            check_throws(errc::invalid, [ring = in] { static_cast<void>(ring->push(std::string(105, 'x'))); });
+            CHECK(in->push("last"));
+            in->close();
+            CHECK(!in->push("late") && out->pop(got) && got == "last" && !out->pop(got) && got == "last");
+        }
+    }
+}
+
+} // namespace
+
+void test_shared() {
+    shared();
+    forked();
+    records();
+}

@@ -1,0 +1,160 @@
+//! Forked children.
+
+use super::*;
+
+/// Runs `body` in a forked child; answers what it answers, a small number.
+fn in_child(body: impl FnOnce() -> i32) -> i32 {
+    // SAFETY: this process has the test's thread and one that waits for it; the
+    // child uses this library, and ends without unwinding or running destructors.
+    unsafe {
+        let child = libc::fork();
+        assert!(child >= 0);
+        if child == 0 {
+            libc::alarm(30);
+            let answer = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body));
+            libc::_exit(answer.unwrap_or(111));
+        }
+        let mut status = 0;
+        assert_eq!(libc::waitpid(child, &raw mut status, 0), child);
+        assert!(libc::WIFEXITED(status), "the child was killed: {status:#x}");
+        libc::WEXITSTATUS(status)
+    }
+}
+
+pub(crate) fn fork(argument: &str) {
+    let (strategy, name) = argument.split_once(' ').unwrap();
+    let strategy: Strategy = strategy.parse().unwrap();
+    let push = |ring: &dyn DynRing, value: u64| {
+        // SAFETY: one element.
+        unsafe { ring.try_push((&raw const value).cast()) as i32 + 50 }
+    };
+    let pop = |ring: &dyn DynRing| {
+        let mut value = 0_u64;
+        // SAFETY: one element.
+        match unsafe { ring.try_pop((&raw mut value).cast()) } {
+            Outcome::Ok => i32::try_from(value).unwrap(),
+            why => why as i32 + 50,
+        }
+    };
+    let code = |outcome: Outcome| outcome as i32 + 50;
+
+    // Private: refused in the child, untouched in the parent.
+    let private = open_erased(&Options {
+        strategy: Some(strategy),
+        capacity: 4,
+        ..Options::default()
+    })
+    .unwrap();
+    let handle = private.clone().consumer().unwrap();
+    assert_eq!(push(&*private, 1), code(Outcome::Ok));
+    assert_eq!(in_child(|| push(&*private, 2)), code(Outcome::Invalid));
+    assert_eq!(in_child(|| i32::from(private.trouble().is_some())), 1);
+    assert_eq!(
+        in_child(|| i32::from(private.clone().producer().is_err())),
+        1
+    );
+    let mut out = 0_u64;
+    assert_eq!(
+        // SAFETY: one element.
+        in_child(|| code(unsafe { handle.try_pop((&raw mut out).cast()) })),
+        code(Outcome::Invalid)
+    );
+    drop(handle);
+    assert_eq!(pop(&*private), 1);
+
+    // Shared: the child is a process of its own.
+    let shared = open_erased(&options(name, strategy, 8, OpenMode::CreateNew)).unwrap();
+    let traits = strategy.traits();
+    let allowed = |arity, outcome| {
+        if arity == Arity::Many {
+            outcome
+        } else {
+            code(Outcome::NoHandle)
+        }
+    };
+    assert_eq!(push(&*shared, 1), code(Outcome::Ok)); // this thread sits on the producer's side
+    assert_eq!(
+        in_child(|| push(&*shared, 2)),
+        allowed(traits.producers, code(Outcome::Ok))
+    );
+    let expected = if traits.producers == Arity::Many {
+        2
+    } else {
+        1
+    };
+    assert_eq!(shared.len(), expected);
+    // The side that nobody has is free for a child, and free again after it.
+    for _ in 0..expected {
+        assert!([1, 2].contains(&in_child(|| pop(&*shared))));
+    }
+    assert_eq!(pop(&*shared), code(Outcome::Empty));
+    // What the parent gives back the child can have at once.
+    shared.release_thread();
+    assert_eq!(in_child(|| push(&*shared, 3)), code(Outcome::Ok));
+    assert_eq!(pop(&*shared), 3);
+    shared.release_thread();
+    // Explicit handles: the parent's, where one is allowed.
+    let (producer, consumer) = (
+        shared.clone().producer().unwrap(),
+        shared.clone().consumer().unwrap(),
+    );
+    let four = 4_u64;
+    // SAFETY: one element, here and below.
+    let pushed = in_child(|| code(unsafe { producer.try_push((&raw const four).cast()) }));
+    assert_eq!(pushed, allowed(traits.producers, code(Outcome::Ok)));
+    assert_eq!(
+        // SAFETY: as above.
+        unsafe { producer.try_push((&raw const four).cast()) },
+        Outcome::Ok
+    );
+    // SAFETY: as above.
+    let popped = in_child(|| code(unsafe { consumer.try_pop((&raw mut out).cast()) }));
+    assert_eq!(popped, allowed(traits.consumers, code(Outcome::Ok)));
+    assert_eq!(
+        // SAFETY: as above.
+        unsafe { consumer.try_pop((&raw mut out).cast()) },
+        Outcome::Ok
+    );
+    // A child that ends takes nothing of the parent's with it.
+    assert_eq!(in_child(|| 0), 0);
+    assert_eq!(
+        // SAFETY: as above.
+        unsafe { producer.try_push((&raw const four).cast()) },
+        Outcome::Ok
+    );
+    if traits.producers == Arity::One {
+        assert!(shared.clone().producer().is_err(), "still this process's");
+        // A child may take the side over when the parent gave it back after the fork.
+        let (mut read, mut write) = ([0; 2], 0);
+        // SAFETY: two descriptors.
+        assert_eq!(unsafe { libc::pipe(read.as_mut_ptr()) }, 0);
+        std::mem::swap(&mut write, &mut read[1]);
+        // SAFETY: as in `in_child`.
+        unsafe {
+            let child = libc::fork();
+            if child == 0 {
+                libc::alarm(30);
+                libc::close(write);
+                let mut byte = 0_u8;
+                libc::read(read[0], (&raw mut byte).cast(), 1); // until the parent closes it
+                libc::_exit(push(&*shared, 5));
+            }
+            drop(producer);
+            libc::close(write);
+            let mut status = 0;
+            assert_eq!(libc::waitpid(child, &raw mut status, 0), child);
+            assert_eq!(libc::WEXITSTATUS(status), code(Outcome::Ok));
+        }
+    }
+    say("fine");
+}
+
+#[test]
+fn a_forked_child_uses_shared_rings_only_and_no_side_of_its_parent() {
+    for strategy in strategies() {
+        let name = Name::new(&format!("fork-{strategy}"));
+        let mut peer = Peer::start("fork", &format!("{strategy} {}", name.0));
+        peer.expect("fine");
+        peer.finish();
+    }
+}
