@@ -19,6 +19,9 @@ rust    | 320 | tests                          | cargo test --workspace --exclud
 doc     | 60  | src/lib.rs                     | scripts/test-doc.sh
 loom    | 180 | tests/model_loom.rs            | RUSTFLAGS='--cfg turtle_loom --cfg turtle_mutate' $MODEL cargo test --release --test model_loom --target-dir \"\$TARGET/loom\" $SHOW
 shuttle | 120 | tests/model_shuttle.rs         | RUSTFLAGS='--cfg shuttle' $MODEL cargo test --release --test model_shuttle --target-dir \"\$TARGET/shuttle\" $SHOW
+orders  | 150 | tests/orders.rs                | RUSTFLAGS='--cfg turtle_loom --cfg turtle_mutate' $MODEL cargo test --release --test orders --target-dir \"\$TARGET/loom\" $SHOW
+mutants | 60  | tests/mutants.rs               | RUSTFLAGS='--cfg turtle_loom --cfg turtle_mutate' $MODEL cargo test --release --test mutants --target-dir \"\$TARGET/loom\" $SHOW
+trace   | 60  | tests/trace.rs                 | RUSTFLAGS='--cfg turtle_trace' cargo test --test trace --target-dir \"\$TARGET/trace\" $SHOW
 c       | 120 | bindings/c/tests/run.sh        | cargo build --release -p turtle-c && bindings/c/tests/run.sh
 abi     | 30  | bindings/c/abi/check.sh        | scripts/test-abi.sh
 cpp     | 100 | cpp_examples/CMakeLists.txt    | scripts/test-cpp.sh

@@ -458,7 +458,9 @@ fn pops_that_wait<E: Engine>() -> Result<Report, String> {
         let mut producer = ring.producer().unwrap();
         thread::spawn(move || producer.try_push(value).unwrap())
     });
-    pushing.map(|thread| thread.join().unwrap());
+    for thread in pushing {
+        thread.join().unwrap();
+    }
     let popped = popping.map(|thread| thread.join().unwrap());
     if popped.iter().sum::<u64>() == 3 {
         Ok(Report::default())
@@ -483,8 +485,12 @@ fn pushes_that_wait<E: Engine>() -> Result<Report, String> {
         // `Busy` while the other pop is halfway.
         thread::spawn(move || consumer.try_pop().map_err(|_| consumer.pop().unwrap()))
     });
-    popping.map(|thread| thread.join().unwrap());
-    pushing.map(|thread| thread.join().unwrap());
+    for thread in popping {
+        let _either_way_one = thread.join().unwrap();
+    }
+    for thread in pushing {
+        thread.join().unwrap();
+    }
     if ring.len() == 2 {
         Ok(Report::default())
     } else {

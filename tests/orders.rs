@@ -185,13 +185,14 @@ fn profile(
     let _ = writeln!(text, "engine = \"{}\"", engine(module.name));
     let _ = writeln!(text, "loom = \"{}\"", lock_version("loom"));
     let _ = writeln!(text, "rustc = \"{}\"", rustc());
+    let _ = writeln!(text, "weakened_bound = {}", cases::WEAKENED_BOUND);
     text.push_str(
         "\n# Every client passes with the orderings as written. bound: preemptions.\n[clients]\n",
     );
     let clients = engine_clients(engine(module.name));
     for (name, executions) in clean {
         let client = clients.iter().find(|c| c.name == *name).expect("a client");
-        let bound = cases::bound(client);
+        let bound = client.bound;
         let _ = writeln!(
             text,
             "{name} = {{ bound = {bound}, executions = {executions} }}"

@@ -303,7 +303,7 @@ fn crowd<E: Engine>(round: u64) -> Vec<Event> {
     while let Answer::Got(_) = traced("pop", 0, || rest.pop()) {}
     let events = trace::take();
     drop(rest);
-    trace::take();
+    let _ = trace::take();
     events
 }
 

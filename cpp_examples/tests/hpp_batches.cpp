@@ -84,6 +84,14 @@ void batches_of_plain_data() {
         CHECK(ring.push_bulk(numbers.begin(), 250) == 250);
         taker.join();
         CHECK(got == numbers);
+        const std::list<int> linked(numbers.begin(), numbers.end()); // the same through the stack
+        std::fill(got.begin(), got.end(), -1);
+        std::thread again([&] {
+            for (std::size_t done = 0; done < 250;) done += ring.pop_bulk(got.begin() + static_cast<long>(done), 250 - done);
+        });
+        CHECK(ring.push_bulk(linked.begin(), 250) == 250);
+        again.join();
+        CHECK(got == numbers);
 #ifdef __cpp_lib_span
         CHECK(ring.push_bulk(std::span<const int>(numbers).first(10)) == 10);
         CHECK(ring.try_push_bulk(std::span<const int>(numbers).first(100)) == 90);

@@ -65,6 +65,9 @@ impl RawWord {
 #[derive(Debug)]
 pub struct Tracker(loom::cell::UnsafeCell<()>);
 
+// SAFETY: loom checks every access against those of the other threads.
+unsafe impl Sync for Tracker {}
+
 impl Tracker {
     /// A tracker for a payload nobody accesses yet.
     #[must_use]

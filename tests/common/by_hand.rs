@@ -1,11 +1,10 @@
 //! Clients whose outcomes are written down by hand: several rings, claims that
-//! are given back, elements that own something, calls that wait.
+//! are given back, leases by address, observers.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use turtle_buffers::atomic::Tracker;
 use turtle_buffers::strategy::{Arity, Engine};
-use turtle_buffers::{PopError, PushError, Ring, TryPopError, TryPushError};
 
 use super::clients::{Client, traits};
 use super::program::left;
@@ -20,10 +19,11 @@ pub fn clients<E: Engine>() -> Vec<Client> {
     if many {
         all.extend(many_to_many::<E>());
     }
+    all.extend(super::waiting::clients::<E>(many));
     all
 }
 
-fn client(
+pub(super) fn client(
     name: &'static str,
     hazard: &'static str,
     bound: usize,
@@ -143,90 +143,6 @@ fn one_to_one<E: Engine>(busy: bool) -> Vec<Client> {
             },
             positions::<E>,
         ),
-        client(
-            "drops",
-            "an element is dropped twice or never",
-            3,
-            list(&["2 in, 0 out, 2 dropped", "2 in, 1 out, 2 dropped"], 2),
-            drops::<E>,
-        ),
-        client(
-            "wait_pop",
-            "a sleeping consumer is not woken",
-            3,
-            &["1"],
-            wait_pop::<E>,
-        ),
-        client(
-            "wait_push",
-            "a sleeping producer is not woken",
-            3,
-            &["1 | ok | 2"],
-            wait_push::<E>,
-        ),
-        client(
-            "wait_both",
-            "both sides sleep",
-            2,
-            &["ok,ok | 1,2"],
-            wait_both::<E>,
-        ),
-        client(
-            "wait_runs",
-            "a run wakes nobody",
-            2,
-            &["+2 | 1,2"],
-            wait_runs::<E>,
-        ),
-        client(
-            "wait_again",
-            "a sleeper that was woken in vain is forgotten",
-            2,
-            &["2"],
-            wait_again::<E>,
-        ),
-        client(
-            "wait_claim",
-            "an element built in place wakes nobody; an abandoned claim hides one",
-            1,
-            &["1,2"],
-            wait_claim::<E>,
-        ),
-        client(
-            "close_pop",
-            "closing leaves a consumer asleep",
-            3,
-            &["closed"],
-            close_pop::<E>,
-        ),
-        client(
-            "close_push",
-            "closing leaves a producer asleep",
-            3,
-            &["closed | 1,closed"],
-            close_push::<E>,
-        ),
-        client(
-            "close_twice",
-            "closing twice loses an element or leaves a sleeper",
-            2,
-            &["1,closed"],
-            close_twice::<E>,
-        ),
-        client(
-            "close_race",
-            "a push that races with closing is lost, or a sleeper with it",
-            2,
-            &["ok | 1,closed", "closed | closed"],
-            close_race::<E>,
-        ),
-        client(
-            "interrupt",
-            "an interrupt is missed by a sleeper",
-            2,
-            &["1", "interrupted"],
-            interrupt::<E>,
-        ),
     ]
 }
 
@@ -255,20 +171,6 @@ fn many_to_many<E: Engine>() -> Vec<Client> {
                 "empty | full | left -",
             ],
             abandon_reuse::<E>,
-        ),
-        client(
-            "wait_busy",
-            "the push that made a consumer wait wakes nobody",
-            1,
-            &["1,2", "2,1"],
-            wait_busy::<E>,
-        ),
-        client(
-            "wait_sleepers",
-            "two sleepers, two elements, one wake-up",
-            1,
-            &["1 | 2", "2 | 1"],
-            wait_sleepers::<E>,
         ),
     ]
 }
@@ -421,222 +323,4 @@ fn void_full<E: Engine>() -> String {
         other.join().unwrap(),
         left(&queue.left())
     )
-}
-
-/// Counts how often it is dropped.
-struct Token(Arc<Mutex<usize>>);
-
-impl Drop for Token {
-    fn drop(&mut self) {
-        *self.0.lock().unwrap() += 1;
-    }
-}
-
-fn drops<E: Engine>() -> String {
-    let dropped = Arc::new(Mutex::new(0));
-    let ring = Ring::<Token, E>::new(2).unwrap();
-    let (mut producer, mut consumer) = (ring.producer().unwrap(), ring.consumer().unwrap());
-    let other = thread::spawn({
-        let dropped = dropped.clone();
-        move || {
-            (0..2)
-                .filter(|_| producer.try_push(Token(dropped.clone())).is_ok())
-                .count()
-        }
-    });
-    let out = usize::from(consumer.try_pop().is_ok());
-    let pushed = other.join().unwrap();
-    assert_eq!(*dropped.lock().unwrap(), out);
-    drop((consumer, ring));
-    format!(
-        "{pushed} in, {out} out, {} dropped",
-        dropped.lock().unwrap()
-    )
-}
-
-fn say_pop(popped: Result<u64, PopError>) -> String {
-    match popped {
-        Ok(value) => value.to_string(),
-        Err(PopError::Closed) => "closed".into(),
-        Err(PopError::Interrupted) => "interrupted".into(),
-        Err(other) => panic!("{other:?}"),
-    }
-}
-
-fn say_push(pushed: Result<(), PushError<u64>>) -> &'static str {
-    match pushed {
-        Ok(()) => "ok",
-        Err(PushError::Closed(_)) => "closed",
-        Err(other) => panic!("{other:?}"),
-    }
-}
-
-fn wait_pop<E: Engine>() -> String {
-    let ring = Ring::<u64, E>::new(1).unwrap();
-    let (mut producer, mut consumer) = (ring.producer().unwrap(), ring.consumer().unwrap());
-    let other = thread::spawn(move || producer.try_push(1).unwrap());
-    let mine = say_pop(consumer.pop());
-    other.join().unwrap();
-    mine
-}
-
-fn wait_push<E: Engine>() -> String {
-    let ring = Ring::<u64, E>::new(1).unwrap();
-    let (mut producer, mut consumer) = (ring.producer().unwrap(), ring.consumer().unwrap());
-    producer.try_push(1).unwrap();
-    let other = thread::spawn(move || (consumer.try_pop().unwrap(), consumer));
-    let pushed = say_push(producer.push(2));
-    let (popped, mut consumer) = other.join().unwrap();
-    format!("{popped} | {pushed} | {}", consumer.try_pop().unwrap())
-}
-
-fn wait_both<E: Engine>() -> String {
-    let ring = Ring::<u64, E>::new(1).unwrap();
-    let (mut producer, mut consumer) = (ring.producer().unwrap(), ring.consumer().unwrap());
-    let other =
-        thread::spawn(move || [say_push(producer.push(1)), say_push(producer.push(2))].join(","));
-    let mine = [say_pop(consumer.pop()), say_pop(consumer.pop())].join(",");
-    format!("{} | {mine}", other.join().unwrap())
-}
-
-fn wait_runs<E: Engine>() -> String {
-    let ring = Ring::<u64, E>::new(2).unwrap();
-    let (mut producer, mut consumer) = (ring.producer().unwrap(), ring.consumer().unwrap());
-    let other = thread::spawn(move || producer.push_batch(&mut vec![1, 2].into_iter()).unwrap());
-    let mut got = Vec::new();
-    while got.len() < 2 {
-        consumer.pop_batch(&mut got, 2).unwrap();
-    }
-    format!("+{} | {},{}", other.join().unwrap(), got[0], got[1])
-}
-
-fn wait_again<E: Engine>() -> String {
-    let ring = Ring::<u64, E>::new(2).unwrap();
-    let (mut producer, mut consumer) = (ring.producer().unwrap(), ring.consumer().unwrap());
-    let other = thread::spawn(move || {
-        drop(producer.try_claim().unwrap());
-        producer.try_push(2).unwrap();
-    });
-    let mine = say_pop(consumer.pop());
-    other.join().unwrap();
-    mine
-}
-
-fn wait_claim<E: Engine>() -> String {
-    let ring = Ring::<u64, E>::new(2).unwrap();
-    let (mut producer, mut consumer) = (ring.producer().unwrap(), ring.consumer().unwrap());
-    let other = thread::spawn(move || {
-        producer.try_claim().unwrap().commit(1).unwrap();
-        drop(producer.try_claim());
-        say_push(producer.push(2))
-    });
-    let mine = [say_pop(consumer.pop()), say_pop(consumer.pop())].join(",");
-    assert_eq!(other.join().unwrap(), "ok");
-    mine
-}
-
-fn close_pop<E: Engine>() -> String {
-    let ring = Ring::<u64, E>::new(1).unwrap();
-    let mut consumer = ring.consumer().unwrap();
-    let other = thread::spawn({
-        let ring = ring.clone();
-        move || ring.close()
-    });
-    let mine = say_pop(consumer.pop());
-    other.join().unwrap();
-    mine
-}
-
-fn close_push<E: Engine>() -> String {
-    let ring = Ring::<u64, E>::new(1).unwrap();
-    let (mut producer, mut consumer) = (ring.producer().unwrap(), ring.consumer().unwrap());
-    producer.try_push(1).unwrap();
-    let other = thread::spawn({
-        let ring = ring.clone();
-        move || ring.close()
-    });
-    let mine = say_push(producer.push(2));
-    other.join().unwrap();
-    let rest = [say_pop(consumer.pop()), say_pop(consumer.pop())].join(",");
-    format!("{mine} | {rest}")
-}
-
-fn close_twice<E: Engine>() -> String {
-    let ring = Ring::<u64, E>::new(2).unwrap();
-    let (mut producer, mut consumer) = (ring.producer().unwrap(), ring.consumer().unwrap());
-    producer.try_push(1).unwrap();
-    let other = thread::spawn({
-        let ring = ring.clone();
-        move || {
-            ring.close();
-            ring.close();
-        }
-    });
-    let mine = [say_pop(consumer.pop()), say_pop(consumer.pop())].join(",");
-    other.join().unwrap();
-    assert_eq!(producer.try_push(2), Err(TryPushError::Closed(2)));
-    assert_eq!(consumer.try_pop(), Err(TryPopError::Closed));
-    mine
-}
-
-fn close_race<E: Engine>() -> String {
-    let ring = Ring::<u64, E>::new(1).unwrap();
-    let (mut producer, mut consumer) = (ring.producer().unwrap(), ring.consumer().unwrap());
-    let closer = thread::spawn({
-        let ring = ring.clone();
-        move || ring.close()
-    });
-    let pusher = thread::spawn(move || match producer.try_push(1) {
-        Ok(()) => "ok",
-        Err(TryPushError::Closed(_)) => "closed",
-        Err(other) => panic!("{other:?}"),
-    });
-    let mut mine = Vec::new();
-    while mine.last().is_none_or(|last| last != "closed") {
-        mine.push(say_pop(consumer.pop()));
-    }
-    closer.join().unwrap();
-    format!("{} | {}", pusher.join().unwrap(), mine.join(","))
-}
-
-fn interrupt<E: Engine>() -> String {
-    let ring = Ring::<u64, E>::new(1).unwrap();
-    let (mut producer, mut consumer) = (ring.producer().unwrap(), ring.consumer().unwrap());
-    let other = thread::spawn({
-        let ring = ring.clone();
-        move || {
-            ring.interrupt();
-            producer.try_push(1).unwrap();
-        }
-    });
-    let mine = say_pop(consumer.pop());
-    other.join().unwrap();
-    mine
-}
-
-fn wait_busy<E: Engine>() -> String {
-    let ring = Ring::<u64, E>::new(2).unwrap();
-    let mut consumer = ring.consumer().unwrap();
-    let others = [1, 2].map(|value| {
-        let mut producer = ring.producer().unwrap();
-        thread::spawn(move || producer.try_push(value).unwrap())
-    });
-    let mine = [say_pop(consumer.pop()), say_pop(consumer.pop())].join(",");
-    for other in others {
-        other.join().unwrap();
-    }
-    mine
-}
-
-fn wait_sleepers<E: Engine>() -> String {
-    let ring = Ring::<u64, E>::new(2).unwrap();
-    let mut producer = ring.producer().unwrap();
-    let others = [(); 2].map(|()| {
-        let mut consumer = ring.consumer().unwrap();
-        thread::spawn(move || say_pop(consumer.pop()))
-    });
-    for value in [1, 2] {
-        producer.try_push(value).unwrap();
-    }
-    others.map(|other| other.join().unwrap()).join(" | ")
 }

@@ -18,6 +18,7 @@ pub mod program;
 pub mod raw;
 pub mod sources;
 pub mod spec;
+pub mod waiting;
 
 /// Threads of the checker that this build is for.
 pub mod thread {

@@ -239,8 +239,10 @@ impl Call {
             &[Script::Crowd]
         } else if self.sleeps() {
             &[Script::Feed, Script::Close]
-        } else if self.blocks() {
-            &[Script::Pairs, Script::Close]
+        } else if self == Self::Push {
+            &[Script::Pairs, Script::Empty, Script::Close]
+        } else if self == Self::Pop {
+            &[Script::Pairs, Script::Full, Script::Close]
         } else {
             &[Script::Pairs, Script::Full, Script::Empty, Script::Close]
         }

@@ -10,11 +10,12 @@ use turtle_buffers::{Ring, Strategy};
 
 use crate::calls::Call;
 use crate::drive::Victim;
-use crate::measure::{Row, Subject, measure};
+use crate::measure::measure;
 use crate::page::Page;
 use crate::queue::Shared;
 use crate::report;
 use crate::rival::{Classical, Flaw};
+use crate::row::{Row, Subject};
 
 /// Stops one thread after every instruction of a call and checks what the
 /// others see.
@@ -177,13 +178,15 @@ fn measure_all(options: &Options) -> std::io::Result<Vec<Row>> {
             named && (shared || !(call.opens() || call.has_sleeper()))
         };
         for call in calls.iter().filter(wanted) {
-            // Opening does not depend on the capacity: the first one will do.
-            let most = if call.opens() {
-                1
-            } else {
-                options.capacity.len()
+            // Opening depends on the capacity in the length of a loop only, and
+            // waking takes its time: the first one, the first and the last.
+            let wanted = |at: &usize| match (call.opens(), call.has_sleeper() || call.sleeps()) {
+                (true, _) => *at == 0,
+                (_, true) => *at == 0 || at + 1 == options.capacity.len(),
+                _ => true,
             };
-            for capacity in options.capacity.iter().take(most) {
+            for at in (0..options.capacity.len()).filter(wanted) {
+                let capacity = &options.capacity[at];
                 let name = format!("{}: {}, capacity {capacity}", subject.name(), call.name());
                 let row = measure(subject, *call, *capacity)
                     .map_err(|error| std::io::Error::other(format!("{name}: {error}")))?;

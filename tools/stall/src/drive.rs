@@ -63,8 +63,8 @@ impl Path {
 pub(crate) enum Until {
     /// To the end of the call.
     End,
-    /// To where the call falls asleep for the second time.
-    SecondSleep,
+    /// To where the call falls asleep.
+    Sleep,
 }
 
 /// One victim process, its stopped thread and its page.
@@ -77,6 +77,7 @@ pub(crate) struct Victim {
     begins: u64,
     ends: u64,
     base: u64,
+    last_at: u64,
 }
 
 /// How the others' script went.
@@ -112,12 +113,18 @@ impl Victim {
             begins: page.begins.load(Ordering::Relaxed),
             ends: page.ends.load(Ordering::Relaxed),
             base: page.base.load(Ordering::Relaxed),
+            last_at: 0,
         })
     }
 
     /// The shared page.
     pub(crate) fn page(&self) -> &Page {
         self.page
+    }
+
+    /// Where the recorded call was stopped last.
+    pub(crate) fn last_at(&self) -> u64 {
+        self.last_at
     }
 
     /// The process's number.
@@ -162,19 +169,16 @@ impl Victim {
         mut at_each: impl FnMut(&mut Self, usize) -> Result<(), Lost>,
     ) -> Result<Path, Lost> {
         let mut path = Path::default();
-        let mut sleeps = 0;
         loop {
             let registers = self.tracee.registers()?;
+            self.last_at = registers.rip;
             at_each(self, path.at.len())?;
             path.at.push(registers.rip);
             if registers.rip == self.ends {
                 break;
             }
-            if until == Until::SecondSleep && self.at_futex_wait(&registers)? {
-                sleeps += 1;
-                if sleeps == 2 {
-                    break;
-                }
+            if until == Until::Sleep && self.at_futex_wait(&registers)? {
+                break;
             }
             if self.tracee.step()? == Stop::HandOver {
                 return Err(Lost::Ended);
@@ -185,8 +189,18 @@ impl Victim {
     }
 
     /// Whether the next instruction is a system call.
-    pub(crate) fn at_system_call(&self) -> Result<bool, Lost> {
+    fn at_system_call(&self) -> Result<bool, Lost> {
         Ok(self.tracee.peek(self.tracee.at()?)? & 0xffff == 0x050f)
+    }
+
+    /// Lets the call make that many system calls. `false`: it has fewer.
+    pub(crate) fn pass_system_calls(&mut self, count: usize) -> Result<bool, Lost> {
+        for _ in 0..count {
+            if !self.tracee.pass_system_call()? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn at_futex_wait(&self, registers: &libc::user_regs_struct) -> Result<bool, Lost> {

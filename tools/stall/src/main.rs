@@ -14,6 +14,8 @@ mod measure;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod opening;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod openings;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod page;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod queue;
@@ -21,6 +23,8 @@ mod queue;
 mod report;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod rival;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod row;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod tracee;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]

@@ -35,14 +35,8 @@ pub(crate) fn addresses() -> (u64, u64) {
 }
 
 /// Hands the thread over to the tracer: it stops here, and goes on when told.
-pub(crate) fn hand_over() {
+/// One system call and no other. The arguments are the caller's numbers.
+pub(crate) fn hand_over(process: libc::pid_t, thread: libc::pid_t) {
     // SAFETY: a signal to this very thread; the tracer takes it away.
-    unsafe {
-        libc::syscall(
-            libc::SYS_tgkill,
-            libc::getpid(),
-            libc::gettid(),
-            crate::tracee::HAND_OVER,
-        );
-    }
+    unsafe { libc::syscall(libc::SYS_tgkill, process, thread, crate::tracee::HAND_OVER) };
 }

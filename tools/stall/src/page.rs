@@ -122,8 +122,6 @@ pub(crate) struct Page {
     pub(crate) sleeper_at: AtomicU64,
     /// How the sleeper's call ended.
     pub(crate) sleeper: Verdict,
-    /// What opening the ring came to, for scripts that open one.
-    pub(crate) opened: AtomicU32,
     logged: AtomicU32,
     log: [AtomicU64; LOG],
 }

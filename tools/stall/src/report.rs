@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::measure::{MEDIAN_DELAY, Row, Subject};
+use crate::row::{MEDIAN_DELAY, Row, Subject};
 
 /// Rows of one call, one for each capacity.
 #[derive(Debug)]
@@ -264,8 +264,7 @@ call.
 
 Where a call wakes a sleeper, the other thread sleeps in a blocking call and its return is timed while the waker is stopped: once the
 call has taken effect the sleeper must come back by itself, the middle one of the delays within {delay} ms. It looks again every 10 ms.
-A call that goes to sleep is stopped on its whole way to the second time it falls asleep, and is then brought what it
-waits for. Calls that open a ring in shared memory are stopped while others attach to the same name: they find no ring, or the
+A call that goes to sleep is stopped on its whole way there, and is then brought what it waits for, or the ring is closed. Calls that open a ring in shared memory are stopped while others attach to the same name: they find no ring, or the
 whole ring. *Raced*: the other creates it too; stopped only after each system call, as nobody sees a ring without a name.
 
 The checker is checked: `turtle-stall --self-test` runs the same test on three queues with known faults (false `Empty` and

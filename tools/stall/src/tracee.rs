@@ -89,6 +89,21 @@ impl Tracee {
         self.wait(Duration::from_secs(20))
     }
 
+    /// Runs to the end of its next system call. `false`: that is the one by
+    /// which it hands itself over.
+    pub(crate) fn pass_system_call(&mut self) -> Result<bool, Lost> {
+        for _ in ["its beginning", "its end"] {
+            self.resume(libc::PTRACE_SYSCALL)?;
+            if self.wait(Duration::from_secs(20))? == Stop::HandOver {
+                return Ok(false);
+            }
+            if self.registers()?.orig_rax == libc::SYS_tgkill.cast_unsigned() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Lets it run.
     pub(crate) fn go(&mut self) -> Result<(), Lost> {
         self.resume(libc::PTRACE_CONT)

@@ -64,12 +64,13 @@ pub(crate) fn start_victim<J: Send + 'static, R: Send + 'static>(
     let (answers, results) = channel();
     std::thread::spawn(move || {
         // SAFETY: no arguments.
+        let (process, thread) = unsafe { (libc::getpid(), libc::gettid()) };
         page.victim_tid
-            .store(unsafe { libc::gettid() }.cast_unsigned(), Ordering::Release);
+            .store(thread.cast_unsigned(), Ordering::Release);
         for job in jobs {
-            hand_over();
+            hand_over(process, thread);
             let result = work(job);
-            hand_over();
+            hand_over(process, thread);
             if answers.send(result).is_err() {
                 return;
             }

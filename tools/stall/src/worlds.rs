@@ -109,12 +109,15 @@ impl Outcome {
 struct World {
     queue: VecDeque<u64>,
     closed: bool,
+    /// A consumer has been told so: from then on nothing comes in any more,
+    /// not even from a push that was halfway when the ring was closed.
+    told: bool,
     /// How the victim's call will end; `None`: it has not taken effect.
     victim: Option<Outcome>,
 }
 
 /// Every way things can be.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Worlds {
     all: Vec<World>,
     capacity: usize,
@@ -138,6 +141,7 @@ impl Worlds {
         let world = World {
             queue: start.into_iter().collect(),
             closed: false,
+            told: false,
             victim: None,
         };
         let all = vec![world];
@@ -175,10 +179,15 @@ impl Worlds {
             });
         };
         match &self.effect {
-            Effect::Push(_) if world.closed => refuse(Answer::Closed),
             Effect::Push(values) => {
+                if world.closed {
+                    refuse(Answer::Closed);
+                }
+                if world.told {
+                    return;
+                }
                 let room = self.capacity - world.queue.len();
-                if room == 0 && !self.blocking {
+                if room == 0 && !self.blocking && !world.closed {
                     refuse(Answer::Full);
                 }
                 for count in 1..=values.len().min(room) {
@@ -246,7 +255,10 @@ impl Worlds {
                 // While a push or the close is halfway, a closed ring may still
                 // be called empty: it is.
                 (Op::Pop(_), Answer::Empty) => len == 0 && (!world.closed || in_flight),
-                (Op::Pop(_), Answer::Closed) => len == 0 && world.closed,
+                (Op::Pop(_), Answer::Closed) => {
+                    world.told = true;
+                    len == 0 && world.closed
+                }
                 (Op::Close, Answer::Done) => {
                     world.closed = true;
                     true
@@ -431,6 +443,17 @@ mod tests {
         worlds.observe(Op::Close, Answer::Done).unwrap();
         worlds.observe(Op::Pop(0), Answer::Closed).unwrap();
         assert!(worlds.victim_returned(&done(1, &[])).is_err());
+    }
+
+    #[test]
+    fn a_push_that_is_halfway_when_the_ring_closes_may_get_in_until_someone_is_told() {
+        let mut worlds = Worlds::new(2, [], Effect::Push(vec![90]), false, true);
+        worlds.observe(Op::Close, Answer::Done).unwrap();
+        worlds.observe(Op::Pop(0), Answer::Empty).unwrap();
+        worlds.victim_returned(&done(1, &[])).unwrap();
+        assert!(worlds.clone().observe(Op::Pop(0), Answer::Closed).is_err());
+        worlds.observe(Op::Pop(90), Answer::Done).unwrap();
+        worlds.observe(Op::Pop(0), Answer::Closed).unwrap();
     }
 
     #[test]
