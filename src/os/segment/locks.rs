@@ -10,7 +10,7 @@ use super::super::fork::LockFd;
 /// The byte whose read lock says "attached".
 pub(super) const PRESENCE: u64 = 0;
 
-/// Ownership of one role of a [`Segment`]; ends on drop and with the process. It may outlive the
+/// Ownership of one role of a [`Segment`](super::Segment); ends on drop and with the process. It may outlive the
 /// `Segment`.
 #[derive(Debug)]
 pub struct RoleLock {
