@@ -22,6 +22,7 @@ shuttle | 120 | tests/model_shuttle.rs         | RUSTFLAGS='--cfg shuttle' $MODE
 orders  | 150 | tests/orders.rs                | RUSTFLAGS='--cfg turtle_loom --cfg turtle_mutate' $MODEL cargo test --release --test orders --target-dir \"\$TARGET/loom\" $SHOW
 mutants | 60  | tests/mutants.rs               | RUSTFLAGS='--cfg turtle_loom --cfg turtle_mutate' $MODEL cargo test --release --test mutants --target-dir \"\$TARGET/loom\" $SHOW
 trace   | 60  | tests/trace.rs                 | RUSTFLAGS='--cfg turtle_trace' cargo test --test trace --target-dir \"\$TARGET/trace\" $SHOW
+stall   | 90  | tools/stall/Cargo.toml         | scripts/test-stall.sh
 c       | 120 | bindings/c/tests/run.sh        | cargo build --release -p turtle-c && bindings/c/tests/run.sh
 abi     | 30  | bindings/c/abi/check.sh        | scripts/test-abi.sh
 cpp     | 100 | cpp_examples/CMakeLists.txt    | scripts/test-cpp.sh

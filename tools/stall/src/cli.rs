@@ -89,6 +89,7 @@ pub(crate) fn main() -> ExitCode {
         be_victim(scenario, fd);
     }
     crate::tracee::prepare_waiting();
+    crate::tracee::stay_on_one_processor();
     if let Err(error) = Victim::start("turn:0:1").and_then(|mut victim| {
         victim
             .set_up()

@@ -220,7 +220,8 @@ pub(crate) fn markdown(rows: &[Row], capacities: &str) -> String {
     format!(
         "{HEAD}{promised}{METHOD}
 At capacities {capacities}: {stops} places in all; the others made {calls} calls while a thread was stopped or just after.
-A cell with several values has one for each capacity.
+A cell with several values has one for each capacity; calls that wake or sleep were stopped at the first and the last of them,
+calls that open a ring at the first.
 
 {table}{TAIL}",
         table = table(rows).replace("0 / 0 / 0", "0"),
@@ -249,45 +250,55 @@ const METHOD: &str = "
 2. The thread runs to the k-th instruction of the call and is stopped there. A boundary is the gap between two instructions;
    boundary 0 is before the first.
 3. While it is stopped, another thread of its process uses the ring: two pushes and pops until refused, then 50 rounds of
-   both; or it fills the ring, or drains it, or closes it. On a strategy with one producer and one consumer it has the side that
-   the stopped thread has not.
+   both; or it fills the ring; or drains it; or closes it. On a strategy with one producer and one consumer it has the side
+   that the stopped thread has not.
 4. The stopped thread goes on and returns, and everything is taken out.
-5. This is done with a fresh ring and a fresh call for every k, until the call has returned, and for each of the four things that the other
-   thread does.
+5. This is done for every k until the call has returned, and for each of the things that the other thread does, with a fresh
+   ring and a fresh call each time.
 
 Every answer is judged. As long as a call is stopped it may have taken effect or not, so there are several ways things can be;
-each answer (also of the stopped call itself, and of the draining afterwards) strikes out those in which it would be wrong. An
-answer that leaves none is false. So `Empty` is false if a push had completed and its element was certainly inside, `Full` is
-false if there certainly was room, and elements that are lost, doubled or out of order are found in the same way. `Busy` is false unless
-a call of the opposite side was halfway and the strategy is one that says it may happen. A *hang* is 60 ms of processor time (or 3 s on the clock) inside one `try_`
-call.
+each answer (of the stopped call itself and of the draining, too) strikes out those in which it would be wrong. An answer that
+leaves none is false. So `Empty` is false if a push had completed and its element was certainly inside, `Full` is false if there
+certainly was room, and elements that are lost, doubled or out of order are found in the same way. `Busy` is false unless a call
+of the opposite side was halfway, on a strategy that says it may happen. A *hang* is 60 ms of processor time inside one call of
+the others, or being found asleep there over and over, or 3 s on the clock.
 
-Where a call wakes a sleeper, the other thread sleeps in a blocking call and its return is timed while the waker is stopped: once the
-call has taken effect the sleeper must come back by itself, the middle one of the delays within {delay} ms. It looks again every 10 ms.
-A call that goes to sleep is stopped on its whole way there, and is then brought what it waits for, or the ring is closed. Calls that open a ring in shared memory are stopped while others attach to the same name: they find no ring, or the
-whole ring. *Raced*: the other creates it too; stopped only after each system call, as nobody sees a ring without a name.
+Where a call wakes somebody, another thread sleeps in a blocking call, on a ring in shared memory. Its return is timed while the
+waker is stopped: once the waker's call has taken effect, the sleeper must come back by itself, the middle one of the delays
+within {delay} ms; it looks again every 10 ms. Then the same with somebody else waking the same sleeper at the same time. A call
+that goes to sleep is stopped on its whole way there, and is then brought what it waits for, or the ring is closed.
+
+Calls that open a ring in shared memory are stopped while another process attaches to the same name (it must find no ring, or
+the whole ring) and while those who have the ring use it. *Raced*: the other process creates it too, between any two system
+calls of the stopped one; both must end up with the same ring.
 
 The checker is checked: `turtle-stall --self-test` runs the same test on three queues with known faults (false `Empty` and
-`Full`; waiting inside a `try_` call; a torn claim) and fails unless each is caught.
+`Full`; waiting inside a `try_` call; a torn claim) and fails unless each is caught, in pushes and in pops.
 
 ## Reading the table
 
-* **Boundaries**: how many places the call was stopped at. It depends on the compiler and its settings and includes a few instructions around
-  the call. What the other columns say does not.
+* **Boundaries**: at how many places the call was stopped. It depends on the compiler, its settings and the processor, and
+  includes a few instructions around the call; a short wait for company (`spsc`, capacity 64) makes a call longer. What the other
+  columns say does not depend on that.
 * **Others are `Busy` at**: how many of them, and which. Everywhere else the others get on as if the stopped thread were not
-  there. In `turn` these are the places between the claim of a slot and its publication; in a batch each of its slots.
-* **Sleeper late by**: the middle and, in brackets, the greatest delay, on the machine that wrote this page, which others were using too.
-
+  there. In `turn` these are the places between the claim of a slot and its publication: in a batch until its last slot,
+  between claim and commit all of them.
+* **Sleeper late by**: the middle and, in brackets, the greatest delay, on the machine that wrote this page, which may have had
+  other things to do.
 ";
 
 const TAIL: &str = "
-## Not covered
+## What the table does not show
 
-* One thread is stopped, and one other works at a time. Several stopped threads, and others that run at the same instant, are the
-  business of the models and the stress tests.
+* Closing `spsc` while a push is halfway. The push may still be accepted after `close` has returned. Until that is decided
+  consumers hear `Empty`; after one has heard `Closed` nothing comes in. The test holds the library to that.
+* Asynchronous waiters. Waking a task takes a lock, so a thread that is stopped while it does so holds up others that have to wake
+  a task of the same ring. Rings without tasks never take it.
+* Taking a side of a shared `spsc` ring (the first call of a thread in C and Python, `producer()` and `consumer()` in Rust) takes a
+  lock of the process, as opening does.
+* Several stopped threads, and others that run at the same instant: that is the business of the models and the stress tests.
 * The order in which a processor makes stores visible to others: a stopped thread's stores are all visible. The model checkers
   look at orders (`docs/memory-model.md`).
-* Killing is not the same as stopping where the kernel clears up after the dead (the roles of `spsc` in shared memory).
-* Asynchronous calls, and the C, C++ and Python interfaces: they make the calls above.
+* Killing is not the same as stopping where the kernel clears up after the dead (the sides of `spsc` in shared memory).
 * Processors other than x86-64: the tool says `SKIP` there.
 ";
