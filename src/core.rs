@@ -16,7 +16,7 @@ use crate::os::event::EventFd;
 use crate::os::segment::{RoleLock, Segment, SegmentError};
 use crate::segment::{BENCHES_AT, ENGINE_AT, FLAG_RECORDS, HEAD_BYTES, Head};
 use crate::strategy::{Arity, Geometry, PopRefusal, PushRefusal, RawRing, Shape, Strategy};
-use crate::wait::{Benches, WaitEnd};
+use crate::wait::{Bench, Benches, WaitEnd};
 
 /// Numbers of one ring. Positions are exact and shared by all processes; the
 /// others count what this process saw.
@@ -354,6 +354,15 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
         // SAFETY: inside the region, which lives as long as `self`. They are
         // words only, so another process's writes are no data race.
         unsafe { self.benches.as_ref() }
+    }
+
+    /// Where consumers sleep; inside the region, which lives as long as `self`.
+    pub(crate) fn pop_bench(&self) -> NonNull<Bench> {
+        NonNull::from(&self.benches().pop.0)
+    }
+    /// Where producers sleep, likewise.
+    pub(crate) fn push_bench(&self) -> NonNull<Bench> {
+        NonNull::from(&self.benches().push.0)
     }
 
     pub(crate) fn new_tally(&self) -> Arc<Tally> {

@@ -30,6 +30,7 @@ const HEADERS: [Header; 2] = [
 
 fn main() {
     println!("cargo::rerun-if-changed=shim/shim.cpp");
+    c_interface();
     println!("cargo::rerun-if-env-changed=CARGO_ENCODED_RUSTFLAGS");
 
     let flags = env::var("CARGO_ENCODED_RUSTFLAGS")
@@ -86,6 +87,22 @@ fn main() {
     );
     if any {
         build.compile("rivals_shim");
+    }
+}
+
+/// Compiles the C shim, which opens turtle's shared library at run time.
+fn c_interface() {
+    println!("cargo::rustc-check-cfg=cfg(have_c_shim)");
+    println!("cargo::rerun-if-changed=shim/turtle.c");
+    println!("cargo::rerun-if-changed=../../include/turtle.h");
+    let built = cc::Build::new()
+        .opt_level(3)
+        .include("../../include")
+        .file("shim/turtle.c")
+        .try_compile("rivals_turtle");
+    if built.is_ok() {
+        println!("cargo::rustc-cfg=have_c_shim");
+        println!("cargo::rustc-link-lib=dl");
     }
 }
 

@@ -101,6 +101,9 @@ pub fn pause() {}
 /// Nothing to model.
 pub fn prefetch_write(_at: *const u8) {}
 
+/// Nothing to model.
+pub fn prefetch_read(_at: *const u8) {}
+
 /// Lets loom run another thread; loom ends a spin loop only through this.
 pub fn yield_now() {
     loom::thread::yield_now();

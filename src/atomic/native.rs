@@ -101,6 +101,24 @@ pub fn prefetch_write(at: *const u8) {
     let _ = at;
 }
 
+/// Asks for the line of `at` to be read, without waiting. As `prefetch_write`,
+/// any address will do.
+#[inline(always)]
+pub fn prefetch_read(at: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch never faults.
+    unsafe {
+        std::arch::asm!("prefetcht0 [{}]", in(reg) at, options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: a prefetch never faults.
+    unsafe {
+        std::arch::asm!("prfm pldl1keep, [{}]", in(reg) at, options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let _ = at;
+}
+
 /// Lets another runnable thread go first.
 pub fn yield_now() {
     std::thread::yield_now();

@@ -73,6 +73,9 @@ pub fn pause() {}
 /// Nothing to model.
 pub fn prefetch_write(_at: *const u8) {}
 
+/// Nothing to model.
+pub fn prefetch_read(_at: *const u8) {}
+
 /// Lets the scheduler run another thread.
 pub fn yield_now() {
     shuttle::thread::yield_now();

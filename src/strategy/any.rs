@@ -202,6 +202,26 @@ macro_rules! define {
             ) -> Result<usize, PopRefusal> {
                 each!(self, AnyConsumer side, |r, s| unsafe { r.pop_run(s, n, read) })
             }
+            #[inline]
+            unsafe fn push_copies(
+                &self,
+                side: &mut AnyProducer<Sh>,
+                from: *const u8,
+                n: usize,
+                size: usize,
+            ) -> Result<usize, PushRefusal> {
+                each!(self, AnyProducer side, |r, s| unsafe { r.push_copies(s, from, n, size) })
+            }
+            #[inline]
+            unsafe fn pop_copies(
+                &self,
+                side: &mut AnyConsumer<Sh>,
+                to: *mut u8,
+                n: usize,
+                size: usize,
+            ) -> Result<usize, PopRefusal> {
+                each!(self, AnyConsumer side, |r, s| unsafe { r.pop_copies(s, to, n, size) })
+            }
             fn note_claim(&self, side: &mut AnyProducer<Sh>) {
                 each!(self, AnyProducer side, |r, s| r.note_claim(s))
             }

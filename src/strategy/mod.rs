@@ -291,6 +291,52 @@ pub unsafe trait RawRing<Sh: Shape>: Clone + Send + Sync + Debug {
         read: impl FnMut(*mut u8),
     ) -> Result<usize, PopRefusal>;
 
+    /// As `push_run`, for elements that lie one behind the other, `size` bytes
+    /// each: what can be copied as a block is.
+    ///
+    /// # Safety
+    /// As `push_run`; `from` is valid for reading `n * size` bytes, and `size`
+    /// is the shape's.
+    #[inline]
+    unsafe fn push_copies(
+        &self,
+        side: &mut Self::Producer,
+        mut from: *const u8,
+        n: usize,
+        size: usize,
+    ) -> Result<usize, PushRefusal> {
+        // SAFETY: the caller's promise; `push_run` asks for at most `n`.
+        unsafe {
+            self.push_run(side, n, |slot| {
+                std::ptr::copy_nonoverlapping(from, slot, size);
+                from = from.add(size);
+                true
+            })
+        }
+    }
+
+    /// As `pop_run`, to elements one behind the other.
+    ///
+    /// # Safety
+    /// As `pop_run`; `to` is valid for writing `n * size` bytes, and `size` is
+    /// the shape's.
+    #[inline]
+    unsafe fn pop_copies(
+        &self,
+        side: &mut Self::Consumer,
+        mut to: *mut u8,
+        n: usize,
+        size: usize,
+    ) -> Result<usize, PopRefusal> {
+        // SAFETY: the caller's promise; `pop_run` reads at most `n`.
+        unsafe {
+            self.pop_run(side, n, |slot| {
+                std::ptr::copy_nonoverlapping(slot, to, size);
+                to = to.add(size);
+            })
+        }
+    }
+
     /// Notes that the claim just made will be known by its address only. What
     /// moves the side on in between makes the address stale.
     fn note_claim(&self, _side: &mut Self::Producer) {}

@@ -21,15 +21,15 @@
 //! | word | meaning | range |
 //! |---|---|---|
 //! | `written` | 2 × elements pushed, + 1 while a push decides | 63-bit count |
-//! | `taken` | elements popped | 63-bit count |
+//! | `taken` | 2 × elements popped | 63-bit count |
 //! | `sealed` | bit 0: marked; bit 1: every thread has passed the barrier | 0, 1, 3 |
 //!
 //! Counts may grow to 2^62 elements: 146 years at 10^9 a second.
 //!
 //! # Invariants
 //!
-//! * I1: taken ≤ written/2 ≤ taken + capacity.
-//! * I2: slots from `taken` up to `written/2` are written and the consumer's;
+//! * I1: taken/2 ≤ written/2 ≤ taken/2 + capacity.
+//! * I2: slots from `taken/2` up to `written/2` are written and the consumer's;
 //!   the others are the producer's.
 //! * I3: the private copies are never ahead of the words they copy.
 //! * I4: after bit 1 of `sealed` is set, a push that enters sees bit 0; so once
@@ -94,7 +94,8 @@ use super::{
     Traits,
 };
 use crate::atomic::{
-    Gate, Padded, Profile, Tracker, Tuned, Word, fence, light_barrier, prefetch_write,
+    Gate, Padded, Profile, Tracker, Tuned, Word, fence, light_barrier, prefetch_read,
+    prefetch_write,
 };
 use crate::error::BuildError;
 
@@ -145,11 +146,19 @@ impl<P: Profile> Engine for Spsc<P> {
 }
 
 /// Bytes of look-ahead.
-const AHEAD: usize = 256;
+const AHEAD: usize = 512;
+/// The largest slot that is asked for in advance; of larger ones the processor
+/// sees by itself where they lead.
+const LARGEST_AHEAD: usize = 2048;
 
+/// From a position to the next, in the words and in a side's private state; the
+/// low bit is the producer's [`DECIDING`].
+const ONE: u64 = 2;
+/// The bit of `written` that says that a push is deciding.
+const DECIDING: u64 = 1;
 /// Positions that a side may begin at. Only a hostile process writes others, and
 /// then this keeps the arithmetic of a lifetime from overflowing.
-const POSITIONS: u64 = (1 << 62) - 1;
+const POSITIONS: u64 = (1 << 63) - ONE;
 const MARKED: u64 = 1;
 const PASSED: u64 = 2;
 
@@ -189,9 +198,9 @@ unsafe impl<Sh: Shape, P> Sync for SpscRing<Sh, P> {}
 /// A side's private state.
 #[derive(Debug)]
 pub struct Side {
-    /// Elements this side has pushed (popped) in the life of the ring.
+    /// Twice the elements this side has pushed (popped) in the life of the ring.
     position: u64,
-    /// `position` modulo the capacity.
+    /// The position's slot.
     index: usize,
     /// Up to where this side may go by what it last read of the other's
     /// position (I3). Never more than a capacity ahead, whatever was read.
@@ -240,9 +249,64 @@ impl<Sh: Shape, P: Profile> SpscRing<Sh, P> {
         }
     }
 
+    fn index_of(&self, position: u64) -> usize {
+        (position / ONE % self.capacity as u64) as usize
+    }
+
+    /// One step on from `position`, the side's own, which the caller has at
+    /// hand: read again it would cost a load after the payload's store.
+    #[inline(always)]
+    fn step_from(&self, side: &mut Side, position: u64) -> u64 {
+        side.position = position + ONE;
+        let index = side.index + 1;
+        side.index = if index == self.capacity { 0 } else { index };
+        side.position
+    }
+
+    /// Slots from a side's own to the end of the array, and at most what is
+    /// published at once.
+    #[inline(always)]
+    fn stretch(&self, side: &Side) -> usize {
+        let most = (DEFERRED / self.layout().stride).max(1);
+        (self.capacity - side.index).min(most)
+    }
+
+    /// Shows the next `n` slots' payloads to the model checker as written.
+    #[inline(always)]
+    unsafe fn each_tracker(&self, side: &Side, n: usize) {
+        for index in side.index..side.index + n {
+            // SAFETY: the caller's slots, up to the end of the array.
+            unsafe { self.lease_at(index, 0).write(|_| ()) };
+        }
+    }
+
+    /// Asks for the lines of a slot a little further on, of a line or more each.
+    #[inline(always)]
+    fn look_ahead(&self, lease: &Lease, prefetch: impl Fn(*const u8)) {
+        let stride = self.layout().stride;
+        if (64..=LARGEST_AHEAD).contains(&stride) {
+            let ahead = lease.payload.wrapping_add(stride.max(AHEAD));
+            for line in 0..stride.div_ceil(64) {
+                prefetch(ahead.wrapping_add(line * 64));
+            }
+        }
+    }
+
+    /// Asks for the lines of the next `n` slots, which this producer knows to
+    /// be free, while the caller gets the next run ready.
+    #[inline(always)]
+    fn fetch_ahead(&self, side: &Side, n: usize) {
+        let layout = self.layout();
+        let first = self.lease_at(side.index, 0).payload;
+        let bytes = (n.min(self.capacity - side.index) * layout.stride).min(DEFERRED);
+        for line in (0..bytes).step_by(64) {
+            prefetch_write(first.wrapping_add(line));
+        }
+    }
+
     #[inline(always)]
     fn step(&self, side: &mut Side, n: usize) {
-        side.position += n as u64;
+        side.position += n as u64 * ONE;
         side.index += n;
         if side.index >= self.capacity {
             side.index -= self.capacity;
@@ -254,24 +318,24 @@ impl<Sh: Shape, P: Profile> SpscRing<Sh, P> {
     fn left(&self, side: &Side) -> usize {
         // I3 makes the difference at most a capacity; slots are counted with it,
         // so it is not taken on trust.
-        (side.limit.wrapping_sub(side.position) as usize).min(self.capacity)
+        ((side.limit.wrapping_sub(side.position) / ONE) as usize).min(self.capacity)
     }
 
     /// Takes over what was read of the consumer's position. A hostile peer
     /// may have written any number: never more room than the whole ring.
     #[inline(always)]
     fn set_room(&self, side: &mut Side, taken: u64) -> usize {
-        let used = side.position.wrapping_sub(taken).min(self.capacity as u64);
-        side.limit = side.position + (self.capacity as u64 - used);
+        let whole = self.capacity as u64 * ONE;
+        let used = side.position.wrapping_sub(taken & !DECIDING).min(whole);
+        side.limit = side.position + (whole - used);
         self.left(side)
     }
 
     /// The same for the producer's position.
     #[inline(always)]
     fn set_ready(&self, side: &mut Side, written: u64) -> usize {
-        let ready = written
-            .wrapping_sub(side.position)
-            .min(self.capacity as u64);
+        let whole = self.capacity as u64 * ONE;
+        let ready = (written & !DECIDING).wrapping_sub(side.position).min(whole);
         side.limit = side.position + ready;
         self.left(side)
     }
@@ -316,7 +380,7 @@ impl<Sh: Shape, P: Profile> SpscRing<Sh, P> {
         if seen < few {
             // Positions never go back, unless a hostile process writes them:
             // what the caller was promised stays.
-            side.limit = side.position + few as u64;
+            side.limit = side.position + few as u64 * ONE;
             return few;
         }
         seen
@@ -344,12 +408,12 @@ impl<Sh: Shape, P: Profile> SpscRing<Sh, P> {
     #[inline(never)]
     fn refresh_ready(&self, side: &mut Side) -> Result<usize, PopRefusal> {
         let written = self.header().written.load(P::acquire(POP_WRITTEN));
-        match self.set_ready(side, written >> 1) {
+        match self.set_ready(side, written) {
             0 => self.pop_blocked(side),
             ready if ready >= self.goal => Ok(ready),
             few => Ok(self.gather(side, few, |ring, side| {
                 let written = ring.header().written.load(P::acquire(POP_WRITTEN));
-                ring.set_ready(side, written >> 1)
+                ring.set_ready(side, written)
             })),
         }
     }
@@ -362,8 +426,8 @@ impl<Sh: Shape, P: Profile> SpscRing<Sh, P> {
         // Decided by a look after the fence, as in `push_blocked`. I4: read
         // after the mark, an even position is the last one.
         let written = header.written.load(P::acquire(POP_LAST));
-        match self.set_ready(side, written >> 1) {
-            0 if sealed & PASSED != 0 && written & 1 == 0 => Err(PopRefusal::Closed),
+        match self.set_ready(side, written) {
+            0 if sealed & PASSED != 0 && written & DECIDING == 0 => Err(PopRefusal::Closed),
             0 => Err(PopRefusal::Empty),
             ready => Ok(ready),
         }
@@ -371,11 +435,11 @@ impl<Sh: Shape, P: Profile> SpscRing<Sh, P> {
 
     /// Shows that a push is deciding; `false` if the ring is sealed.
     #[inline(always)]
-    fn enter(&self, side: &Side) -> bool {
+    fn enter(&self, side: &Side, position: u64) -> bool {
         let header = self.header();
         header
             .written
-            .store(side.position * 2 + 1, P::release(PUSH_ENTER));
+            .store(position | DECIDING, P::release(PUSH_ENTER));
         light_barrier();
         let sealed = header.sealed.load(P::relaxed(PUSH_SEALED));
         sealed | side.fenced == 0 || self.enter_slowly(side)
@@ -387,9 +451,7 @@ impl<Sh: Shape, P: Profile> SpscRing<Sh, P> {
         let header = self.header();
         fence(P::seq_cst(PUSH_FENCE)); // the barrier that the sealer cannot give
         if header.sealed.load(P::relaxed(PUSH_SEALED)) != 0 {
-            header
-                .written
-                .store(side.position * 2, P::release(PUSH_LEAVE));
+            header.written.store(side.position, P::release(PUSH_LEAVE));
             return false;
         }
         true
@@ -399,7 +461,7 @@ impl<Sh: Shape, P: Profile> SpscRing<Sh, P> {
     fn publish(&self, position: u64) {
         self.header()
             .written
-            .store(position * 2, P::release(PUSH_PUBLISH));
+            .store(position, P::release(PUSH_PUBLISH));
     }
 }
 
@@ -485,23 +547,23 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
     }
 
     fn positions(&self) -> (u64, u64) {
-        let popped = self.header().taken.load(P::acquire(LOOK_TAKEN));
-        let pushed = self.header().written.load(P::acquire(LOOK_WRITTEN)) >> 1;
+        let popped = self.header().taken.load(P::acquire(LOOK_TAKEN)) / ONE;
+        let pushed = self.header().written.load(P::acquire(LOOK_WRITTEN)) / ONE;
         (pushed, popped)
     }
 
     fn new_producer(&self) -> Side {
         let written = self.header().written.load(P::acquire(LOOK_WRITTEN));
-        let position = written >> 1 & POSITIONS;
-        if written & 1 != 0 {
+        let position = written & POSITIONS;
+        if written & DECIDING != 0 {
             // The last owner died while deciding: its push did not happen.
             self.header()
                 .written
-                .store(position * 2, P::release(PUSH_LEAVE));
+                .store(position, P::release(PUSH_LEAVE));
         }
         Side {
             position,
-            index: (position % self.capacity as u64) as usize,
+            index: self.index_of(position),
             limit: position, // nothing known yet: the first push looks
             fenced: u64::from(!Gate::has_heavy_barrier(self.shared)),
             lent: 0,
@@ -513,7 +575,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
         let position = self.header().taken.load(P::acquire(LOOK_TAKEN)) & POSITIONS;
         Side {
             position,
-            index: (position % self.capacity as u64) as usize,
+            index: self.index_of(position),
             limit: position,
             fenced: 0,
             lent: 0,
@@ -528,7 +590,9 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
         }
         let lease = self.lease(side);
         let stride = self.layout().stride;
-        if stride <= 64 && (side.index * stride) & 63 < stride {
+        if stride >= 64 {
+            self.look_ahead(&lease, prefetch_write);
+        } else if (side.index * stride) & 63 < stride {
             // A new line: ask for one a little further on, ready to be written.
             prefetch_write(lease.payload.wrapping_add(AHEAD));
         }
@@ -537,11 +601,11 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
 
     #[inline(always)]
     unsafe fn try_commit(&self, side: &mut Side, claim: Lease) -> Result<(), (Lease, PushRefusal)> {
-        if !self.enter(side) {
+        debug_assert_eq!(claim.ticket, side.position);
+        if !self.enter(side, claim.ticket) {
             return Err((claim, PushRefusal::Closed));
         }
-        self.step(side, 1);
-        self.publish(side.position);
+        self.publish(self.step_from(side, claim.ticket));
         Ok(())
     }
 
@@ -567,15 +631,15 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
             self.refresh_ready(side)?;
         }
         let lease = self.lease(side);
+        self.look_ahead(&lease, prefetch_read);
         Ok(accept(lease.payload).then_some(lease))
     }
 
     #[inline(always)]
-    unsafe fn release(&self, side: &mut Side, _: Lease) {
-        self.step(side, 1);
-        self.header()
-            .taken
-            .store(side.position, P::release(POP_RELEASE));
+    unsafe fn release(&self, side: &mut Side, taken: Lease) {
+        debug_assert_eq!(taken.ticket, side.position);
+        let next = self.step_from(side, taken.ticket);
+        self.header().taken.store(next, P::release(POP_RELEASE));
     }
 
     #[inline]
@@ -590,26 +654,51 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
             room = self.refresh_room(side)?;
         }
         // Decide first: what `fill` takes from its source must not come back.
-        if !self.enter(side) {
+        if !self.enter(side, side.position) {
             return Err(PushRefusal::Closed);
         }
-        let mut run = Filling {
-            ring: self,
-            side,
-            filled: 0,
-        };
+        let mut run = Filling::new(self, side);
         let n = n.min(room);
         while run.filled < n {
-            let mut index = run.side.index + run.filled;
-            if index >= self.capacity {
-                index -= self.capacity;
-            }
             // SAFETY: I2: there is room for this slot, it is the producer's.
-            if !unsafe { self.lease_at(index, 0).write(&mut fill) } {
+            if !unsafe { self.lease(run.side).write(&mut fill) } {
                 break;
             }
-            run.filled += 1;
+            run.advance(1);
         }
+        Ok(run.filled)
+    }
+
+    #[inline]
+    unsafe fn push_copies(
+        &self,
+        side: &mut Side,
+        mut from: *const u8,
+        n: usize,
+        size: usize,
+    ) -> Result<usize, PushRefusal> {
+        let mut room = self.left(side);
+        if room < n {
+            room = self.refresh_room(side)?;
+        }
+        if !self.enter(side, side.position) {
+            return Err(PushRefusal::Closed);
+        }
+        let n = n.min(room);
+        let mut run = Filling::new(self, side);
+        while run.filled < n {
+            let stretch = (n - run.filled).min(self.stretch(run.side));
+            // SAFETY: I2, as above, for `stretch` slots up to the array's end.
+            unsafe {
+                self.each_tracker(run.side, stretch);
+                let to = self.lease(run.side).payload;
+                copy_elements(from, size, to, self.layout().stride, size, stretch);
+                from = from.add(stretch * size);
+            }
+            run.advance(stretch);
+        }
+        let ahead = self.left(run.side).min(n);
+        self.fetch_ahead(run.side, ahead);
         Ok(run.filled)
     }
 
@@ -636,6 +725,38 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
         Ok(n)
     }
 
+    #[inline]
+    unsafe fn pop_copies(
+        &self,
+        side: &mut Side,
+        mut to: *mut u8,
+        n: usize,
+        size: usize,
+    ) -> Result<usize, PopRefusal> {
+        let mut ready = self.left(side);
+        if ready < n {
+            ready = self.refresh_ready(side)?;
+        }
+        let n = n.min(ready);
+        let mut done = 0;
+        while done < n {
+            let stretch = (n - done).min(self.stretch(side));
+            // SAFETY: I2, as above, for `stretch` slots up to the array's end.
+            unsafe {
+                self.each_tracker(side, stretch);
+                let from = self.lease(side).payload;
+                copy_elements(from, self.layout().stride, to, size, size, stretch);
+                to = to.add(stretch * size);
+            }
+            self.step(side, stretch);
+            done += stretch;
+        }
+        self.header()
+            .taken
+            .store(side.position, P::release(POP_RELEASE));
+        Ok(n)
+    }
+
     unsafe fn claim_at(&self, side: &mut Side, payload: *mut u8) -> Option<Lease> {
         let lease = self.lease(side);
         (side.lent == side.position + 1 && lease.payload == payload).then_some(lease)
@@ -654,7 +775,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
             fence(P::seq_cst(SEAL_MARK));
         }
         header.sealed.fetch_or(PASSED, P::release(SEAL_DONE));
-        header.written.load(P::acquire(SEAL_LOOK)) & 1 == 0
+        header.written.load(P::acquire(SEAL_LOOK)) & DECIDING == 0
     }
 
     fn is_sealed(&self) -> bool {
@@ -664,8 +785,9 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
     unsafe fn for_each_left(&self, mut f: impl FnMut(*mut u8)) {
         let (end, start) = self.positions();
         for position in start..end {
-            let index = (position % self.capacity as u64) as usize;
-            f(self.lease_at(index, position).payload);
+            f(self
+                .lease_at(self.index_of(position * ONE), position * ONE)
+                .payload);
         }
     }
 }
@@ -676,12 +798,71 @@ struct Filling<'a, Sh: Shape, P: Profile> {
     ring: &'a SpscRing<Sh, P>,
     side: &'a mut Side,
     filled: usize,
+    /// Up to here all is published.
+    published: u64,
+}
+
+/// Bytes of slots that a run fills before it publishes them.
+const DEFERRED: usize = 4096;
+
+impl<'a, Sh: Shape, P: Profile> Filling<'a, Sh, P> {
+    #[inline(always)]
+    fn new(ring: &'a SpscRing<Sh, P>, side: &'a mut Side) -> Self {
+        Self {
+            published: side.position,
+            ring,
+            side,
+            filled: 0,
+        }
+    }
+
+    /// Notes `n` filled slots. A consumer need not wait for the end of a long
+    /// run: every 4 KiB are published, the run still deciding.
+    #[inline(always)]
+    fn advance(&mut self, n: usize) {
+        self.ring.step(self.side, n);
+        self.filled += n;
+        let deferred = (self.side.position - self.published) / ONE;
+        if deferred as usize * self.ring.layout().stride >= DEFERRED {
+            self.published = self.side.position;
+            self.ring.publish(self.side.position | DECIDING);
+        }
+    }
 }
 
 impl<Sh: Shape, P: Profile> Drop for Filling<'_, Sh, P> {
     #[inline(always)]
     fn drop(&mut self) {
-        self.ring.step(self.side, self.filled);
         self.ring.publish(self.side.position);
+    }
+}
+
+/// Copies `n` elements of `size` bytes between arrays of these strides.
+///
+/// # Safety
+/// Both are valid for `n` elements and do not overlap.
+#[inline(always)]
+unsafe fn copy_elements(
+    from: *const u8,
+    from_stride: usize,
+    to: *mut u8,
+    to_stride: usize,
+    size: usize,
+    n: usize,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if from_stride == to_stride {
+            // All but what may lie behind the last element.
+            std::ptr::copy_nonoverlapping(from, to, (n - 1) * from_stride + size);
+        } else {
+            for i in 0..n {
+                std::ptr::copy_nonoverlapping(
+                    from.add(i * from_stride),
+                    to.add(i * to_stride),
+                    size,
+                );
+            }
+        }
     }
 }

@@ -8,6 +8,8 @@
 //! What this does not show: how a queue scales beyond the cores of the machine at hand. Rows with
 //! more threads than cores mostly show path length, layout and whether a waiting thread yields.
 
+#[cfg(all(feature = "turtle", have_c_shim))]
+pub mod cabi;
 pub mod cpp;
 pub mod machine;
 pub mod queue;

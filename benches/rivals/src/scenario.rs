@@ -183,6 +183,10 @@ pub fn groups(choice: &Choice) -> Vec<Group> {
     size::<64>(&mut groups, 1024);
     size::<1024>(&mut groups, 256);
     size::<16384>(&mut groups, 64);
+    #[cfg(all(feature = "turtle", have_c_shim))]
+    if crate::cabi::present() {
+        c_interface(&mut groups);
+    }
     wakes(&mut groups, choice.quick);
     groups.retain(|group| !group.subjects.is_empty());
     groups
@@ -461,6 +465,74 @@ where
             )),
         ],
     });
+}
+
+/// turtle's C interface against turtle's own typed face.
+#[cfg(all(feature = "turtle", have_c_shim))]
+fn c_interface(groups: &mut Vec<Group>) {
+    use crate::cabi::CRing;
+    const TURN: u32 = turtle_buffers::Strategy::Turn as u32;
+    const SPSC: u32 = turtle_buffers::Strategy::Spsc as u32;
+    let row = || "push+pop, one thread, cap 1024".to_owned();
+    groups.push(Group {
+        scenario: "c",
+        row: row(),
+        metrics: &PAIR,
+        reference: pair::<Words<Turn<u64>>>("turn"),
+        subjects: vec![barred(
+            pair::<CRing<u64, TURN>>("turn by C"),
+            Bar::AtMost(1.3),
+            1,
+        )],
+    });
+    groups.push(Group {
+        scenario: "c",
+        row: row(),
+        metrics: &PAIR,
+        reference: pair::<Words<Spsc<u64>>>("spsc"),
+        subjects: vec![barred(
+            pair::<CRing<u64, SPSC>>("spsc by C"),
+            Bar::AtMost(1.3),
+            1,
+        )],
+    });
+    fn sized<const N: usize>(groups: &mut Vec<Group>, capacity: usize)
+    where
+        [u8; N]: Item,
+    {
+        let shape = Shape {
+            producers: 1,
+            consumers: 1,
+            capacity,
+            batch: 1,
+        };
+        let row = format!("{N} bytes, 1x1, cap {capacity}");
+        groups.push(Group {
+            scenario: "c-size",
+            row: row.clone(),
+            metrics: &THROUGHPUT,
+            reference: throughput::<Typed<Turn<[u8; N]>, [u8; N]>>("turn", shape),
+            subjects: vec![barred(
+                throughput::<CRing<[u8; N], TURN>>("turn by C", shape),
+                Bar::AtLeast(0.9),
+                1,
+            )],
+        });
+        groups.push(Group {
+            scenario: "c-size",
+            row,
+            metrics: &THROUGHPUT,
+            reference: throughput::<Typed<Spsc<[u8; N]>, [u8; N]>>("spsc", shape),
+            subjects: vec![barred(
+                throughput::<CRing<[u8; N], SPSC>>("spsc by C", shape),
+                Bar::AtLeast(0.9),
+                1,
+            )],
+        });
+    }
+    sized::<64>(groups, 1024);
+    sized::<1024>(groups, 256);
+    sized::<16384>(groups, 64);
 }
 
 fn wakes(groups: &mut Vec<Group>, quick: bool) {

@@ -62,16 +62,14 @@ impl<T: Item, S: Engine, const BLOCKING: bool> Push<T> for TurtleProducer<T, S, 
 
     #[inline(always)]
     fn push_batch(&mut self, items: &[T]) -> usize {
-        self.0
-            .try_push_batch(&mut items.iter().copied())
-            .unwrap_or(0)
+        self.0.try_push_slice(items).unwrap_or(0)
     }
 }
 
 impl<T: Item, S: Engine, const BLOCKING: bool> Pop<T> for TurtleConsumer<T, S, BLOCKING> {
     #[inline(always)]
     fn try_pop(&mut self) -> Option<T> {
-        self.inner.try_pop().ok()
+        self.inner.try_iter().next()
     }
 
     #[inline(always)]
