@@ -367,6 +367,8 @@ where
 struct Seat<P> {
     arity: Arity,
     owner: AtomicUsize,
+    /// What calls without a side of their own leave for the next one.
+    hint: AtomicU32,
     side: UnsafeCell<Option<(P, Role)>>,
 }
 
@@ -378,6 +380,7 @@ impl<P> Seat<P> {
         Self {
             arity,
             owner: AtomicUsize::new(0),
+            hint: AtomicU32::new(0),
             side: UnsafeCell::new(None),
         }
     }
@@ -495,7 +498,16 @@ where
         }
         // Known to the compiler: `call` is inlined at its one place.
         match const { R::TRAITS.producers } {
-            Arity::Many => call(&mut self.calls.raw.new_producer()),
+            Arity::Many => {
+                let was = self.producer.hint.load(Ordering::Relaxed);
+                let mut side = self.calls.raw.resume_producer(was);
+                let outcome = call(&mut side);
+                let now = R::producer_hint(&side);
+                if now != was {
+                    self.producer.hint.store(now, Ordering::Relaxed);
+                }
+                outcome
+            }
             Arity::One => {
                 if self.producer.owner.load(Ordering::Relaxed) != thread_token()
                     && !self.sit_down_producer()
@@ -519,7 +531,16 @@ where
             return Outcome::Invalid;
         }
         match const { R::TRAITS.consumers } {
-            Arity::Many => call(&mut self.calls.raw.new_consumer()),
+            Arity::Many => {
+                let was = self.consumer.hint.load(Ordering::Relaxed);
+                let mut side = self.calls.raw.resume_consumer(was);
+                let outcome = call(&mut side);
+                let now = R::consumer_hint(&side);
+                if now != was {
+                    self.consumer.hint.store(now, Ordering::Relaxed);
+                }
+                outcome
+            }
             Arity::One => {
                 if self.consumer.owner.load(Ordering::Relaxed) != thread_token()
                     && !self.sit_down_consumer()
@@ -747,15 +768,8 @@ impl<Sh: Shape, R: RawRing<Sh>> Calls<Sh, R> {
             return Outcome::Ok;
         }
         let size = self.core.shape().size();
-        let mut next = elems;
         // SAFETY: the caller gives `n` elements; at most `n` slots are filled.
-        let outcome = unsafe {
-            self.raw.push_run(side, n, |slot| {
-                std::ptr::copy_nonoverlapping(next, slot, size);
-                next = next.add(size);
-                true
-            })
-        };
+        let outcome = unsafe { self.raw.push_copies(side, elems, n, size) };
         if let Err(why) = outcome {
             self.core.refused_late(why);
         }
@@ -782,14 +796,8 @@ impl<Sh: Shape, R: RawRing<Sh>> Calls<Sh, R> {
         }
         let size = self.core.shape().size();
         self.pop_within(timeout, || {
-            let mut next = elems;
             // SAFETY: the caller gives room for `max` elements.
-            let outcome = unsafe {
-                self.raw.pop_run(side, max, |slot| {
-                    std::ptr::copy_nonoverlapping(slot, next, size);
-                    next = next.add(size);
-                })
-            };
+            let outcome = unsafe { self.raw.pop_copies(side, elems, max, size) };
             self.count_pop(outcome.map(|popped| {
                 *done = popped;
                 self.core.popped(popped);

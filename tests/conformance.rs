@@ -55,6 +55,7 @@ macro_rules! typed_bodies {
                 a_batch_fills_what_room_there_is,
                 partial_batches_say_how_many,
                 an_empty_batch_is_done_at_once,
+                slices_are_copied_in_order_over_the_end,
                 a_claim_is_invisible_until_it_is_committed,
                 a_claim_can_be_built_in_place,
                 an_abandoned_claim_leaves_no_element,

@@ -209,6 +209,25 @@ pub unsafe trait RawRing<Sh: Shape>: Clone + Send + Sync + Debug {
     /// A consumer's state. The caller sees to the arity.
     fn new_consumer(&self) -> Self::Consumer;
 
+    /// As `new_producer`, where a side is made for each call: `hint` is what
+    /// [`producer_hint`](Self::producer_hint) last said of one of this ring, or 0.
+    fn resume_producer(&self, _hint: u32) -> Self::Producer {
+        self.new_producer()
+    }
+    /// As [`resume_producer`](Self::resume_producer), for a consumer.
+    fn resume_consumer(&self, _hint: u32) -> Self::Consumer {
+        self.new_consumer()
+    }
+    /// What is worth keeping of a side that is not kept. It only makes calls
+    /// faster: any value may be lost, repeated or another side's.
+    fn producer_hint(_side: &Self::Producer) -> u32 {
+        0
+    }
+    /// As [`producer_hint`](Self::producer_hint), for a consumer.
+    fn consumer_hint(_side: &Self::Consumer) -> u32 {
+        0
+    }
+
     /// Lends a slot to write in.
     ///
     /// # Safety

@@ -22,29 +22,20 @@ pub enum Look {
     Unknown,
 }
 
-/// One side's private pacing state.
-#[derive(Debug)]
-pub struct Pace {
-    /// The last call was refused.
-    pub(crate) blocked: bool,
-    /// The last run was there at the first look: the next one will be, too.
-    pub(crate) flowing: bool,
-    /// Chances to let pass before gathering is tried again.
-    rest: u32,
-    /// What `rest` becomes when gathering does not pay.
-    penalty: u32,
-}
+/// One side's private pacing state: a few numbers in one word, so that a face
+/// without handles can keep it where all threads of a side find it. It is a
+/// hint: any value is harmless, and so is a lost change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pace(u32);
 
-impl Default for Pace {
-    fn default() -> Self {
-        Self {
-            blocked: false,
-            flowing: false,
-            rest: 0,
-            penalty: FIRST_PENALTY,
-        }
-    }
-}
+/// The last call was refused.
+const BLOCKED: u32 = 1;
+/// The last run was there at the first look: the next one will be, too.
+const FLOWING: u32 = 2;
+/// How often the penalty was doubled.
+const DOUBLED: u32 = 0xff << 8;
+/// Chances to let pass before gathering is tried again.
+const REST: u32 = 0xffff << 16;
 
 /// Looks at most, and pauses (11 ns each on the reference machine) before each.
 const LOOKS: u32 = 8;
@@ -55,9 +46,45 @@ const LARGE_SLOT: usize = 512;
 /// A gathering that does not pay costs 16 chances, then 32, … then 1,024: a
 /// lone element waits for company once in a thousand times.
 const FIRST_PENALTY: u32 = 16;
-const LAST_PENALTY: u32 = 1024;
+const MOST_DOUBLED: u32 = 6;
 
 impl Pace {
+    /// The state as a word.
+    #[inline(always)]
+    #[must_use]
+    pub const fn hint(self) -> u32 {
+        self.0
+    }
+    /// The state that `hint` was, or any other.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_hint(hint: u32) -> Self {
+        Self(hint)
+    }
+    #[inline(always)]
+    pub(crate) fn blocked(self) -> bool {
+        self.0 & BLOCKED != 0
+    }
+    #[inline(always)]
+    pub(crate) fn set_blocked(&mut self, to: bool) {
+        self.0 = self.0 & !BLOCKED | u32::from(to) * BLOCKED;
+    }
+    #[inline(always)]
+    pub(crate) fn flowing(self) -> bool {
+        self.0 & FLOWING != 0
+    }
+    #[inline(always)]
+    pub(crate) fn set_flowing(&mut self, to: bool) {
+        self.0 = self.0 & !FLOWING | u32::from(to) * FLOWING;
+    }
+    /// Notes what a gathering came to: whether it paid, or `rest` chances to
+    /// let pass; `doubled` is the next penalty.
+    fn note(&mut self, rest: u32, doubled: u32) {
+        self.0 = self.0 & (BLOCKED | FLOWING)
+            | rest << REST.trailing_zeros()
+            | doubled << DOUBLED.trailing_zeros();
+    }
+
     /// A run worth waiting for: half the ring, at most 4 KiB of slots; 0 (never
     /// wait) for tiny rings and for large slots, of which one is work enough to
     /// keep the sides apart.
@@ -77,8 +104,10 @@ impl Pace {
 
     /// Looks again, within bounds, until there is enough or it does not pay.
     pub fn gather(&mut self, mut look: impl FnMut() -> Look) {
-        if self.rest > 0 {
-            self.rest -= 1;
+        let doubled = ((self.0 & DOUBLED) >> DOUBLED.trailing_zeros()).min(MOST_DOUBLED);
+        let rest = (self.0 & REST) >> REST.trailing_zeros();
+        if rest > 0 {
+            self.note(rest - 1, doubled);
             return;
         }
         let mut last = Look::Unknown;
@@ -89,7 +118,7 @@ impl Pace {
             last = look();
             match last {
                 Look::Enough => {
-                    self.penalty = FIRST_PENALTY;
+                    self.note(0, 0);
                     return;
                 }
                 Look::Same => break,
@@ -97,8 +126,7 @@ impl Pace {
             }
         }
         if last != Look::More {
-            self.rest = self.penalty;
-            self.penalty = (self.penalty * 2).min(LAST_PENALTY);
+            self.note(FIRST_PENALTY << doubled, (doubled + 1).min(MOST_DOUBLED));
         }
     }
 }

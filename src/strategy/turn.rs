@@ -377,10 +377,10 @@ impl<Sh: Shape, P: Profile> TurnRing<Sh, P> {
             if turn != ticket {
                 ticket = self
                     .push_blocked(ticket, turn)
-                    .inspect_err(|_| pace.blocked = true)?;
+                    .inspect_err(|_| pace.set_blocked(true))?;
                 continue;
             }
-            if pace.blocked {
+            if pace.blocked() {
                 self.gather(pace, ticket, 0, self.goal);
             }
             match header
@@ -413,13 +413,13 @@ impl<Sh: Shape, P: Profile> TurnRing<Sh, P> {
             if turn != ticket.wrapping_add(FULL) {
                 ticket = self
                     .pop_blocked(ticket, turn)
-                    .inspect_err(|_| pace.blocked = true)?;
+                    .inspect_err(|_| pace.set_blocked(true))?;
                 continue;
             }
             if !accept(payload) {
                 return Ok(None);
             }
-            if pace.blocked {
+            if pace.blocked() {
                 self.gather(pace, ticket, FULL, self.goal);
             }
             match header
@@ -440,7 +440,7 @@ impl<Sh: Shape, P: Profile> TurnRing<Sh, P> {
     #[cold]
     #[inline(never)]
     fn gather(&self, pace: &mut Pace, ticket: u64, phase: u64, goal: usize) {
-        pace.blocked = false;
+        pace.set_blocked(false);
         if goal < 2 {
             return;
         }
@@ -548,8 +548,8 @@ impl<Sh: Shape, P: Profile> TurnRing<Sh, P> {
             return 0; // the caller finds out why
         }
         let wanted = n.min(self.capacity / 2).max(1);
-        pace.flowing = self.has(ticket, wanted, phase);
-        if pace.flowing {
+        pace.set_flowing(self.has(ticket, wanted, phase));
+        if pace.flowing() {
             self.fetch_lines(ticket, wanted);
         } else {
             // Lines that are not ready belong to the other side: none is asked for.
@@ -596,7 +596,7 @@ impl<Sh: Shape, P: Profile> TurnRing<Sh, P> {
     /// one is moved (twice the rate of batches of 64, `benches/records`).
     #[inline(always)]
     fn fetch_ahead(&self, pace: &Pace, ticket: u64, count: usize, n: usize) {
-        if pace.flowing && count == n {
+        if pace.flowing() && count == n {
             self.fetch_lines(self.next(ticket, count as u64), n);
         }
     }
@@ -790,6 +790,23 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for TurnRing<Sh, P> {
     }
 
     #[inline(always)]
+    fn resume_producer(&self, hint: u32) -> Pace {
+        Pace::from_hint(hint)
+    }
+    #[inline(always)]
+    fn resume_consumer(&self, hint: u32) -> Pace {
+        Pace::from_hint(hint)
+    }
+    #[inline(always)]
+    fn producer_hint(side: &Pace) -> u32 {
+        side.hint()
+    }
+    #[inline(always)]
+    fn consumer_hint(side: &Pace) -> u32 {
+        side.hint()
+    }
+
+    #[inline(always)]
     unsafe fn try_claim(&self, pace: &mut Pace) -> Result<Lease, PushRefusal> {
         let header = self.header();
         let ticket = header.push.load(P::relaxed(PUSH_TICKET));
@@ -797,7 +814,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for TurnRing<Sh, P> {
         // Computed before the slot is looked at, so that nothing is reloaded.
         let next = self.next(ticket, 1);
         // A sealed ticket has the top bit, no turn has: it is not taken here.
-        if head.turn.load(P::acquire(PUSH_TURN)) == ticket && !pace.blocked {
+        if head.turn.load(P::acquire(PUSH_TURN)) == ticket && !pace.blocked() {
             self.look_ahead(head);
             if header
                 .push
@@ -838,7 +855,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for TurnRing<Sh, P> {
         let ticket = header.pop.load(P::relaxed(POP_TICKET));
         let (head, payload) = self.slot_of(ticket);
         let next = self.next(ticket, 1);
-        if head.turn.load(P::acquire(POP_TURN)) == ticket.wrapping_add(FULL) && !pace.blocked {
+        if head.turn.load(P::acquire(POP_TURN)) == ticket.wrapping_add(FULL) && !pace.blocked() {
             if !accept(payload) {
                 return Ok(None);
             }

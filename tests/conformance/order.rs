@@ -133,6 +133,52 @@ pub(crate) fn partial_batches_say_how_many<S: Engine>() {
     assert_eq!(out, Vec::from_iter(0..10));
 }
 
+/// Slices against a model, at every place of the array and over its end, with a size that leaves a
+/// gap behind each element in a slot and with one that does not.
+pub(crate) fn slices_are_copied_in_order_over_the_end<S: Engine>() {
+    slices::<u64, S>(|n| n);
+    slices::<[u8; 5], S>(|n| [n as u8, 1, 2, (n >> 8) as u8, 4]);
+    slices::<[u64; 100], S>(|n| [n; 100]); // long runs are published in pieces
+    slices::<(), S>(|_| ());
+}
+
+fn slices<T: Copy + Send + PartialEq + std::fmt::Debug, S: Engine>(make: fn(u64) -> T) {
+    for capacity in CAPACITIES {
+        let (ring, mut tx, mut rx) = one_of_each::<T, S>(capacity);
+        let mut random = Random::new(capacity as u64);
+        let (mut pushed, mut popped) = (0, 0);
+        for _ in 0..60 {
+            let wanted = random.below(capacity + 2);
+            let values: Vec<T> = (pushed..pushed + wanted as u64).map(make).collect();
+            let room = capacity - (pushed - popped) as usize;
+            let expected = match (wanted, room) {
+                (0, _) => Ok(0),
+                (_, 0) => Err(TryPushError::Full(())),
+                _ => Ok(wanted.min(room)),
+            };
+            assert_eq!(tx.try_push_slice(&values), expected, "capacity {capacity}");
+            pushed += expected.unwrap_or(0) as u64;
+            let mut out = Vec::new();
+            let max = random.below(capacity + 2);
+            if random.below(2) == 0 {
+                let _ = rx.try_pop_batch(&mut out, max);
+            } else {
+                out.extend(rx.try_iter().take(max));
+            }
+            let inside = (pushed - popped) as usize;
+            assert_eq!(out.len(), max.min(inside), "capacity {capacity}");
+            for value in out {
+                assert_eq!(value, make(popped), "capacity {capacity}");
+                popped += 1;
+            }
+        }
+        ring.close();
+        assert_eq!(tx.try_push_slice(&[make(0)]), Err(TryPushError::Closed(())));
+        assert_eq!(rx.try_iter().count() as u64, pushed - popped);
+        assert_eq!(rx.try_iter().next(), None);
+    }
+}
+
 pub(crate) fn an_empty_batch_is_done_at_once<S: Engine>() {
     let (ring, mut tx, mut rx) = one_of_each::<u32, S>(2);
     let mut out = Vec::new();
