@@ -67,7 +67,7 @@ impl Pace {
     }
     #[inline(always)]
     pub(crate) fn set_blocked(&mut self, to: bool) {
-        self.0 = self.0 & !BLOCKED | u32::from(to) * BLOCKED;
+        self.0 = (self.0 & !BLOCKED) | (u32::from(to) * BLOCKED);
     }
     #[inline(always)]
     pub(crate) fn flowing(self) -> bool {
@@ -75,7 +75,7 @@ impl Pace {
     }
     #[inline(always)]
     pub(crate) fn set_flowing(&mut self, to: bool) {
-        self.0 = self.0 & !FLOWING | u32::from(to) * FLOWING;
+        self.0 = (self.0 & !FLOWING) | (u32::from(to) * FLOWING);
     }
     /// Notes what a gathering came to: whether it paid, or `rest` chances to
     /// let pass; `doubled` is the next penalty.
