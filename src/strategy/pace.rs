@@ -37,11 +37,15 @@ const DOUBLED: u32 = 0xff << 8;
 /// Chances to let pass before gathering is tried again.
 const REST: u32 = 0xffff << 16;
 
+/// The largest slot whose lines are asked for in advance; of larger ones the
+/// processor sees by itself where they lead.
+pub(super) const LARGEST_AHEAD: usize = 2048;
+
 /// Looks at most, and pauses (11 ns each on the reference machine) before each.
 const LOOKS: u32 = 8;
 const PAUSES: u32 = 16;
 /// From here on gathering costs more than it saves (1 KiB: 0.85 of rtrb with
-/// it, 1.1 to 1.2 without).
+/// it, 1.1 to 1.2 without: docs/benchmarks.md).
 const LARGE_SLOT: usize = 512;
 /// A gathering that does not pay costs 16 chances, then 32, … then 1,024: a
 /// lone element waits for company once in a thousand times.

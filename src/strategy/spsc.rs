@@ -44,7 +44,7 @@
 //! | `PUSH_ENTER` | store written | release | `SEAL_LOOK`, `POP_WRITTEN` | the sealer sees a push that may not have seen the mark; whoever reads it instead of the last `PUSH_PUBLISH` has those payloads |
 //! | `PUSH_SEALED` | load sealed | relaxed | `SEAL_MARK` | ordered after `PUSH_ENTER` by the asymmetric barrier |
 //! | `PUSH_LEAVE` | store written | release | `POP_WRITTEN` | refused: nothing more to come |
-//! | `PUSH_PUBLISH` | store written | release | `POP_WRITTEN` | the payload is visible |
+//! | `PUSH_PUBLISH` | store written | release | `POP_WRITTEN` | the payload is visible; inside a long run, still deciding, every 4 KiB |
 //! | `POP_WRITTEN` | load written | acquire | `PUSH_PUBLISH` | the payload is visible |
 //! | `POP_FENCE` | fence | seq_cst | `PUSH_FENCE` | `Empty` is decided after everything before this call |
 //! | `POP_SEALED` | load sealed | acquire | `SEAL_DONE` | read before `POP_LAST`: what is inside then is all |
@@ -67,8 +67,9 @@
 //!
 //! # Progress
 //!
-//! *Returns and succeeds*: wait-free, at most 5 shared accesses a call,
-//! whatever the other side does. A stopped producer leaves its consumer with
+//! *Returns and succeeds*: wait-free, at most 13 shared accesses a call,
+//! whatever the other side does: up to 3 to find out, 8 looks of pacing, 4 to
+//! decide (fewer together; a run adds a store every 4 KiB). A stopped producer leaves its consumer with
 //! `Empty` (which is true), a stopped consumer its producer with `Full`. A
 //! producer stopped between `PUSH_ENTER` and its next store delays the answer
 //! `Closed` to the consumer; until then it hears `Empty`.
@@ -88,7 +89,7 @@ use std::alloc::Layout;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
-use super::pace::{Look, Pace};
+use super::pace::{LARGEST_AHEAD, Look, Pace};
 use super::{
     Arity, Engine, Geometry, Lease, PopRefusal, PushRefusal, RawRing, Shape, SlotLayout, Strategy,
     Traits,
@@ -147,9 +148,6 @@ impl<P: Profile> Engine for Spsc<P> {
 
 /// Bytes of look-ahead.
 const AHEAD: usize = 512;
-/// The largest slot that is asked for in advance; of larger ones the processor
-/// sees by itself where they lead.
-const LARGEST_AHEAD: usize = 2048;
 
 /// From a position to the next, in the words and in a side's private state; the
 /// low bit is the producer's [`DECIDING`].
@@ -477,7 +475,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
         name: "spsc",
         producers: Arity::One,
         consumers: Arity::One,
-        returns: "always, within 5 shared accesses",
+        returns: "always, within 13 shared accesses",
         stopped_thread: "holds up only the other side",
         survives_kill: false,
         shared: true,
@@ -816,8 +814,9 @@ impl<'a, Sh: Shape, P: Profile> Filling<'a, Sh, P> {
         }
     }
 
-    /// Notes `n` filled slots. A consumer need not wait for the end of a long
-    /// run: every 4 KiB are published, the run still deciding.
+    /// Notes `n` filled slots. A consumer that looks need not wait for the end
+    /// of a long run: every 4 KiB are published, the run still deciding. One
+    /// that sleeps is woken at the end.
     #[inline(always)]
     fn advance(&mut self, n: usize) {
         self.ring.step(self.side, n);

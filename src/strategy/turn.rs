@@ -99,7 +99,7 @@ use std::alloc::Layout;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
-use super::pace::{Look, Pace};
+use super::pace::{LARGEST_AHEAD, Look, Pace};
 use super::{
     Arity, Engine, Geometry, Lease, PopRefusal, PushRefusal, RawRing, Shape, SlotLayout, Strategy,
     Traits,
@@ -459,7 +459,7 @@ impl<Sh: Shape, P: Profile> TurnRing<Sh, P> {
             if at as usize & 63 < stride {
                 prefetch_write(at.wrapping_add(self.ahead));
             }
-        } else if stride <= 2048 {
+        } else if stride <= LARGEST_AHEAD {
             for line in 0..stride.div_ceil(64) {
                 prefetch_write(at.wrapping_add(self.ahead + line * 64));
             }
@@ -593,7 +593,7 @@ impl<Sh: Shape, P: Profile> TurnRing<Sh, P> {
     }
 
     /// After a whole run: asks for the next one's lines, which arrive while this
-    /// one is moved (twice the rate of batches of 64, `benches/records`).
+    /// one is moved (twice the rate of batches of 64: docs/benchmarks.md).
     #[inline(always)]
     fn fetch_ahead(&self, pace: &Pace, ticket: u64, count: usize, n: usize) {
         if pace.flowing() && count == n {

@@ -51,6 +51,23 @@ fn spsc_a_leaked_guard_is_lent_again() {
 }
 
 #[test]
+fn spsc_a_long_run_is_seen_before_it_ends() {
+    let (_ring, mut tx, mut rx) = one_of_each::<[u64; 100], Spsc>(32);
+    let mut seen = Vec::new();
+    let mut values = (0..20_u32).map(u64::from).map(|n| {
+        seen.extend(rx.try_iter().map(|value| value[0]));
+        if n < 5 {
+            assert!(seen.is_empty(), "4 KiB are five slots and a bit");
+        }
+        [n; 100]
+    });
+    assert_eq!(tx.try_push_batch(&mut values), Ok(20));
+    assert!(seen.len() >= 12, "{seen:?}");
+    seen.extend(rx.try_iter().map(|value| value[0]));
+    assert_eq!(seen, (0..20).collect::<Vec<_>>());
+}
+
+#[test]
 fn several_claims_are_out_at_once_where_several_producers_are() {
     for &strategy in Strategy::ALL {
         let traits = strategy.traits();

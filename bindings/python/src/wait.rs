@@ -116,6 +116,8 @@ pub(crate) fn wait(
                 return Err(End::Raised(not_owner(ring, side)));
             }
             Outcome::NoHandle => {
+                // A thread that is ending gives its side back without telling anyone:
+                // there is no condition to wait for, so this looks again, for GRACE.
                 py.detach(|| std::thread::sleep(Duration::from_millis(1)));
                 slice = Duration::ZERO;
             }
