@@ -11,8 +11,11 @@
 //! is the caller's.
 #![allow(clippy::disallowed_types)] // owner tokens and length words; no algorithm rests on them
 
+mod straight;
+
 use std::cell::UnsafeCell;
 use std::fmt::Debug;
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -25,7 +28,9 @@ use crate::os::thread::thread_token;
 use crate::strategy::{
     Arity, Bytes, Engine, Fixed, Lease, PopRefusal, PushRefusal, RawRing, Shape, Strategy,
 };
-use crate::wait::WaitEnd;
+use crate::wait::{Bench, WaitEnd};
+
+pub use straight::{Otherwise, Straight, Way};
 
 /// How a call ended. The numbers are those of the C interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -218,12 +223,22 @@ pub trait DynRing: Push + Pop + Debug + Send + Sync {
     fn event_fd(self: Arc<Self>) -> std::io::Result<i32>;
     /// Why a call answers `Invalid` for reasons of its own, if it does so now.
     fn trouble(&self) -> Option<&'static str>;
+    /// The straight way of a single push. Good for as long as the ring.
+    fn push_way(&self) -> Way;
+    /// The straight way of a single pop.
+    fn pop_way(&self) -> Way;
 }
 
 /// An explicit producer handle: one thread at a time.
-pub trait DynProducer: Push + Debug + Send {}
+pub trait DynProducer: Push + Debug + Send {
+    /// The straight way of a single push. Good for as long as the handle.
+    fn push_way(&self) -> Way;
+}
 /// An explicit consumer handle: one thread at a time.
-pub trait DynConsumer: Pop + Debug + Send {}
+pub trait DynConsumer: Pop + Debug + Send {
+    /// The straight way of a single pop. Good for as long as the handle.
+    fn pop_way(&self) -> Way;
+}
 
 /// What to call for elements that are left when a private ring ends:
 /// `call(element, context)`, from whichever thread drops the last handle.
@@ -353,6 +368,8 @@ where
             calls: Calls {
                 raw: core.raw().clone(),
                 lead,
+                consumers: core.pop_bench(),
+                producers: core.push_bench(),
                 tally,
                 core: Arc::new(core),
             },
@@ -613,6 +630,9 @@ struct Calls<Sh: Shape, R: RawRing<Sh>> {
     raw: R,
     /// Bytes of the length word before a record, 0 without records.
     lead: usize,
+    /// Where consumers and producers sleep; both live as long as `core`.
+    consumers: NonNull<Bench>,
+    producers: NonNull<Bench>,
     core: Arc<Core<Sh, R>>,
     tally: Arc<Tally>,
 }
@@ -992,6 +1012,8 @@ impl<P, Sh: Shape + 'static, R: RawRing<Sh> + 'static> Handle<P, Sh, R> {
             calls: Calls {
                 raw: ring.calls.raw.clone(),
                 lead: ring.calls.lead,
+                consumers: ring.calls.consumers,
+                producers: ring.calls.producers,
                 core: ring.calls.core.clone(),
                 tally: ring.calls.core.new_tally(),
             },
@@ -1181,8 +1203,16 @@ macro_rules! impl_pop {
 impl_push!(Records<Sh, R>, Handle<R::Producer, Sh, R>);
 impl_pop!(Records<Sh, R>, Handle<R::Consumer, Sh, R>);
 
-impl<Sh: Shape + 'static, R: RawRing<Sh> + 'static> DynProducer for Handle<R::Producer, Sh, R> {}
-impl<Sh: Shape + 'static, R: RawRing<Sh> + 'static> DynConsumer for Handle<R::Consumer, Sh, R> {}
+impl<Sh: Shape + 'static, R: RawRing<Sh> + 'static> DynProducer for Handle<R::Producer, Sh, R> {
+    fn push_way(&self) -> Way {
+        straight::push_of_handle(self)
+    }
+}
+impl<Sh: Shape + 'static, R: RawRing<Sh> + 'static> DynConsumer for Handle<R::Consumer, Sh, R> {
+    fn pop_way(&self) -> Way {
+        straight::pop_of_handle(self)
+    }
+}
 
 impl<Sh: Shape + 'static, R: RawRing<Sh> + 'static> DynRing for Records<Sh, R> {
     fn producer(self: Arc<Self>) -> Result<Box<dyn DynProducer>, BuildError> {
@@ -1245,6 +1275,12 @@ impl<Sh: Shape + 'static, R: RawRing<Sh> + 'static> DynRing for Records<Sh, R> {
     }
     fn event_fd(self: Arc<Self>) -> std::io::Result<i32> {
         self.calls.core.event_fd()
+    }
+    fn push_way(&self) -> Way {
+        straight::push_of_ring(self)
+    }
+    fn pop_way(&self) -> Way {
+        straight::pop_of_ring(self)
     }
     fn trouble(&self) -> Option<&'static str> {
         (!self.here()).then_some("a private ring cannot be used in a forked child; open it by name")

@@ -284,6 +284,30 @@ pub unsafe trait RawRing<Sh: Shape>: Clone + Send + Sync + Debug {
     /// As `try_take`; the lease came from it and its payload was moved out.
     unsafe fn release(&self, side: &mut Self::Consumer, taken: Lease);
 
+    /// One push, if nothing stands in the way of it: no call in between, room
+    /// known, not sealed. `false`: nothing has been done, nothing is decided,
+    /// and the ordinary way finds out what there is to say.
+    ///
+    /// For callers that keep no registers across a call (the C border): it has
+    /// no slow part inside.
+    ///
+    /// # Safety
+    /// As `try_claim`, with no claim out. `write` writes the whole payload and
+    /// does not panic.
+    #[inline(always)]
+    unsafe fn push_straight(&self, _: &mut Self::Producer, _: impl FnOnce(*mut u8)) -> bool {
+        false
+    }
+
+    /// One pop likewise; `read` moves the payload out.
+    ///
+    /// # Safety
+    /// As `try_take`, with no take out. `read` does not panic.
+    #[inline(always)]
+    unsafe fn pop_straight(&self, _: &mut Self::Consumer, _: impl FnOnce(*mut u8)) -> bool {
+        false
+    }
+
     /// Pushes up to `n` (at least 1) elements with one decision: `fill` is
     /// called for slot 0, 1, … in order and answers whether it wrote one; the
     /// first `false` ends the run. Answers how many were pushed, at least 1

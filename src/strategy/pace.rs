@@ -106,12 +106,20 @@ impl Pace {
         }
     }
 
+    /// Lets one chance to gather pass, if it is to be let pass.
+    #[inline(always)]
+    pub(crate) fn rests(&mut self) -> bool {
+        let resting = self.0 & REST != 0;
+        if resting {
+            self.0 -= 1 << REST.trailing_zeros();
+        }
+        resting
+    }
+
     /// Looks again, within bounds, until there is enough or it does not pay.
     pub fn gather(&mut self, mut look: impl FnMut() -> Look) {
         let doubled = ((self.0 & DOUBLED) >> DOUBLED.trailing_zeros()).min(MOST_DOUBLED);
-        let rest = (self.0 & REST) >> REST.trailing_zeros();
-        if rest > 0 {
-            self.note(rest - 1, doubled);
+        if self.rests() {
             return;
         }
         let mut last = Look::Unknown;

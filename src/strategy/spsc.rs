@@ -256,9 +256,17 @@ impl<Sh: Shape, P: Profile> SpscRing<Sh, P> {
     #[inline(always)]
     fn step_from(&self, side: &mut Side, position: u64) -> u64 {
         side.position = position + ONE;
-        let index = side.index + 1;
-        side.index = if index == self.capacity { 0 } else { index };
+        side.index = self.index_after(side.index);
         side.position
+    }
+
+    #[inline(always)]
+    fn index_after(&self, index: usize) -> usize {
+        if index + 1 == self.capacity {
+            0
+        } else {
+            index + 1
+        }
     }
 
     /// Slots from a side's own to the end of the array, and at most what is
@@ -336,6 +344,47 @@ impl<Sh: Shape, P: Profile> SpscRing<Sh, P> {
         let ready = (written & !DECIDING).wrapping_sub(side.position).min(whole);
         side.limit = side.position + ready;
         self.left(side)
+    }
+
+    /// The next slot, which is free; asks for a line further on.
+    #[inline(always)]
+    fn free_slot(&self, side: &Side) -> Lease {
+        let lease = self.lease(side);
+        let stride = self.layout().stride;
+        if stride >= 64 {
+            self.look_ahead(&lease, prefetch_write);
+        } else if (side.index * stride) & 63 < stride {
+            // A new line: ask for one a little further on, ready to be written.
+            prefetch_write(lease.payload.wrapping_add(AHEAD));
+        }
+        lease
+    }
+
+    /// The next slot, which is full; likewise.
+    #[inline(always)]
+    fn full_slot(&self, side: &Side) -> Lease {
+        let lease = self.lease(side);
+        self.look_ahead(&lease, prefetch_read);
+        lease
+    }
+
+    /// Whether an element is known to be there, or seen with one look. It is
+    /// not when it should wait for company: [`gather`](Self::gather)'s business.
+    #[inline(always)]
+    fn ready_at_once(&self, side: &mut Side) -> bool {
+        let position = side.position;
+        if position != side.limit {
+            return true;
+        }
+        let whole = self.capacity as u64 * ONE;
+        let goal = self.goal as u64 * ONE;
+        let written = self.header().written.load(P::acquire(POP_WRITTEN));
+        let ready = (written & !DECIDING).wrapping_sub(position).min(whole);
+        if ready == 0 || ready < goal && !side.pace.rests() {
+            return false;
+        }
+        side.limit = position + ready;
+        true
     }
 
     /// Looks at the consumer's position; `Err` if there is no room for one.
@@ -586,15 +635,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
         if side.position == side.limit {
             self.refresh_room(side)?;
         }
-        let lease = self.lease(side);
-        let stride = self.layout().stride;
-        if stride >= 64 {
-            self.look_ahead(&lease, prefetch_write);
-        } else if (side.index * stride) & 63 < stride {
-            // A new line: ask for one a little further on, ready to be written.
-            prefetch_write(lease.payload.wrapping_add(AHEAD));
-        }
-        Ok(lease)
+        Ok(self.free_slot(side))
     }
 
     #[inline(always)]
@@ -625,11 +666,10 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
         side: &mut Side,
         mut accept: impl FnMut(*mut u8) -> bool,
     ) -> Result<Option<Lease>, PopRefusal> {
-        if side.position == side.limit {
+        if !self.ready_at_once(side) {
             self.refresh_ready(side)?;
         }
-        let lease = self.lease(side);
-        self.look_ahead(&lease, prefetch_read);
+        let lease = self.full_slot(side);
         Ok(accept(lease.payload).then_some(lease))
     }
 
@@ -638,6 +678,48 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
         debug_assert_eq!(taken.ticket, side.position);
         let next = self.step_from(side, taken.ticket);
         self.header().taken.store(next, P::release(POP_RELEASE));
+    }
+
+    #[inline(always)]
+    unsafe fn push_straight(&self, side: &mut Side, write: impl FnOnce(*mut u8)) -> bool {
+        let (position, index, header) = (side.position, side.index, self.header());
+        if position == side.limit {
+            return false;
+        }
+        // Before the payload is copied: the compiler cannot know that this does
+        // not change what it read from memory.
+        let next = self.index_after(index);
+        // SAFETY: I2: known to be free, and the producer's.
+        unsafe { self.free_slot(side).write(write) };
+        header
+            .written
+            .store(position | DECIDING, P::release(PUSH_ENTER));
+        light_barrier();
+        if header.sealed.load(P::relaxed(PUSH_SEALED)) | side.fenced != 0 {
+            header.written.store(position, P::release(PUSH_LEAVE));
+            return false;
+        }
+        side.position = position + ONE;
+        side.index = next;
+        header
+            .written
+            .store(position + ONE, P::release(PUSH_PUBLISH));
+        true
+    }
+
+    #[inline(always)]
+    unsafe fn pop_straight(&self, side: &mut Side, read: impl FnOnce(*mut u8)) -> bool {
+        let (position, index, header) = (side.position, side.index, self.header());
+        if !self.ready_at_once(side) {
+            return false;
+        }
+        let next = self.index_after(index);
+        // SAFETY: I2: below `written`, so written and the consumer's.
+        unsafe { self.full_slot(side).read(read) };
+        side.position = position + ONE;
+        side.index = next;
+        header.taken.store(position + ONE, P::release(POP_RELEASE));
+        true
     }
 
     #[inline]

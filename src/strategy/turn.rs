@@ -80,7 +80,9 @@
 //! *Returns*: a call repeats only when another call moved a ticket, so some
 //! call always completes. *Succeeds*: a thread stopped between its claim and
 //! its publication makes the others answer `Busy` at its slot until it goes
-//! on; it does not make them wait inside a `try_` call.
+//! on; it does not make them wait inside a `try_` call. On machines weaker than
+//! x86-64 a push that returned in another thread, of which nothing has reached
+//! this one yet, counts as going on (loom shows it; tickets are relaxed).
 //!
 //! # Limits
 //!
@@ -361,6 +363,63 @@ impl<Sh: Shape, P: Profile> TurnRing<Sh, P> {
             }
         }
         head.turn.load(order) == seen
+    }
+
+    /// The first attempt of a push; `None` if it did not get through.
+    ///
+    /// `try_claim` spells the same once more: shared, the two cost a lone item
+    /// a tenth at p99 (the refusals of a polling consumer become longer).
+    #[inline(always)]
+    fn claim_once(&self, pace: Pace) -> Option<Lease> {
+        let header = self.header();
+        let ticket = header.push.load(P::relaxed(PUSH_TICKET));
+        let (head, payload) = self.slot_of(ticket);
+        // Computed before the slot is looked at, so that nothing is reloaded.
+        let next = self.next(ticket, 1);
+        // A sealed ticket has the top bit, no turn has: it is not taken here.
+        if head.turn.load(P::acquire(PUSH_TURN)) != ticket || pace.blocked() {
+            return None;
+        }
+        self.look_ahead(head);
+        header
+            .push
+            .compare_exchange(ticket, next, P::relaxed(PUSH_CLAIM))
+            .ok()?;
+        Some(Lease {
+            payload,
+            tracker: &raw const head.tracker,
+            ticket,
+        })
+    }
+
+    /// The first attempt of a pop, likewise; `Some(None)` if `accept` does not
+    /// like the oldest element.
+    #[inline(always)]
+    fn take_once(
+        &self,
+        pace: Pace,
+        mut accept: impl FnMut(*mut u8) -> bool,
+    ) -> Option<Option<Lease>> {
+        let header = self.header();
+        let ticket = header.pop.load(P::relaxed(POP_TICKET));
+        let (head, payload) = self.slot_of(ticket);
+        let next = self.next(ticket, 1);
+        if head.turn.load(P::acquire(POP_TURN)) != ticket.wrapping_add(FULL) || pace.blocked() {
+            return None;
+        }
+        if !accept(payload) {
+            return Some(None);
+        }
+        self.look_ahead(head);
+        header
+            .pop
+            .compare_exchange(ticket, next, P::relaxed(POP_CLAIM))
+            .ok()?;
+        Some(Some(Lease {
+            payload,
+            tracker: &raw const head.tracker,
+            ticket,
+        }))
     }
 
     /// The rest of a push whose first attempt did not get through: again until
@@ -880,6 +939,31 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for TurnRing<Sh, P> {
         let head = self.head_of(&taken);
         head.turn
             .store(self.lap_on(taken.ticket), P::release(POP_RECYCLE));
+    }
+
+    #[inline(always)]
+    unsafe fn push_straight(&self, pace: &mut Pace, write: impl FnOnce(*mut u8)) -> bool {
+        let Some(claim) = self.claim_once(*pace) else {
+            return false;
+        };
+        // SAFETY: claimed, and committed here.
+        unsafe {
+            claim.write(write);
+            self.try_commit(pace, claim).is_ok()
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn pop_straight(&self, pace: &mut Pace, read: impl FnOnce(*mut u8)) -> bool {
+        let Some(Some(taken)) = self.take_once(*pace, |_| true) else {
+            return false;
+        };
+        // SAFETY: taken, and released here.
+        unsafe {
+            taken.read(read);
+            self.release(pace, taken);
+        }
+        true
     }
 
     #[inline]

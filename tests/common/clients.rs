@@ -2,7 +2,7 @@
 
 use turtle_buffers::strategy::{Engine, RawRing, Traits, Typed};
 
-use super::program::Op::{Pop, PopRun, Push, PushRun, Seal};
+use super::program::Op::{Pop, PopRun, PopStraight, Push, PushRun, PushStraight, Seal};
 use super::program::Program;
 use super::spec::promise;
 use super::{Outcomes, by_hand, outcomes};
@@ -128,6 +128,33 @@ pub const PROGRAMS: &[Program<'static>] = &[
         setup: &[Push(1)],
         threads: &[&[Seal], &[Seal], &[Push(2)]],
         bound: 2,
+    },
+    Program {
+        name: "straight",
+        hazard: "the straight way takes a slot that is not known to be free or full",
+        capacity: 2,
+        setup: &[Push(1)],
+        threads: &[
+            &[PushStraight(2), PushStraight(3)],
+            &[PopStraight, PopStraight],
+        ],
+        bound: 3,
+    },
+    Program {
+        name: "straight_many",
+        hazard: "the straight way meets the ordinary one",
+        capacity: 2,
+        setup: &[Push(1)],
+        threads: &[&[PushStraight(2)], &[Push(3)], &[PopStraight, Pop]],
+        bound: 2,
+    },
+    Program {
+        name: "straight_seal",
+        hazard: "a straight push is done after the ring was closed",
+        capacity: 3,
+        setup: &[Push(1)],
+        threads: &[&[PushStraight(2), PushStraight(3)], &[Seal], &[PopStraight]],
+        bound: 1,
     },
     Program {
         name: "runs",

@@ -14,6 +14,10 @@ pub enum Op {
     Push(u64),
     /// Pop.
     Pop,
+    /// Push this value the straight way, and if that is barred the ordinary one.
+    PushStraight(u64),
+    /// Pop likewise.
+    PopStraight,
     /// Push these with one decision.
     PushRun(&'static [u64]),
     /// Pop up to this many with one decision.
@@ -25,11 +29,11 @@ pub enum Op {
 impl Op {
     /// Whether it needs the producing side.
     pub fn pushes(self) -> bool {
-        matches!(self, Op::Push(_) | Op::PushRun(_))
+        matches!(self, Op::Push(_) | Op::PushStraight(_) | Op::PushRun(_))
     }
     /// Whether it needs the consuming side.
     pub fn pops(self) -> bool {
-        matches!(self, Op::Pop | Op::PopRun(_))
+        matches!(self, Op::Pop | Op::PopStraight | Op::PopRun(_))
     }
 }
 
@@ -157,6 +161,12 @@ fn perform<E: Engine>(hands: &mut Hands<E>, ops: &[Op]) -> Vec<Answer> {
         .map(|op| match *op {
             Op::Push(value) => hands.pusher.as_mut().expect("a producer").push(value),
             Op::Pop => hands.popper.as_mut().expect("a consumer").pop(),
+            Op::PushStraight(value) => hands
+                .pusher
+                .as_mut()
+                .expect("a producer")
+                .push_straight(value),
+            Op::PopStraight => hands.popper.as_mut().expect("a consumer").pop_straight(),
             Op::PushRun(values) => hands.pusher.as_mut().expect("a producer").push_run(values),
             Op::PopRun(n) => hands.popper.as_mut().expect("a consumer").pop_run(n),
             Op::Seal => {

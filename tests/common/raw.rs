@@ -163,6 +163,18 @@ impl<E: Engine> Pusher<E> {
         }
     }
 
+    /// One push as the C border makes it.
+    pub fn push_straight(&mut self, value: u64) -> Answer {
+        assert!(self.claim.is_none());
+        // SAFETY: this ring's side, used by its owner only; the payload is a word.
+        let pushed = unsafe {
+            self.queue
+                .raw()
+                .push_straight(&mut self.side, |payload| payload.cast::<u64>().write(value))
+        };
+        if pushed { Answer::Ok } else { self.push(value) }
+    }
+
     /// Its first half.
     pub fn claim(&mut self) -> Answer {
         assert!(self.claim.is_none());
@@ -237,6 +249,23 @@ impl<E: Engine> Pusher<E> {
 }
 
 impl<E: Engine> Popper<E> {
+    /// One pop as the C border makes it.
+    pub fn pop_straight(&mut self) -> Answer {
+        let mut value = 0;
+        // SAFETY: this ring's side, used by its owner only; a written word is
+        // copied out.
+        let popped = unsafe {
+            self.queue.raw().pop_straight(&mut self.side, |payload| {
+                value = payload.cast::<u64>().read();
+            })
+        };
+        if popped {
+            Answer::Got(value)
+        } else {
+            self.pop()
+        }
+    }
+
     /// One pop.
     pub fn pop(&mut self) -> Answer {
         // SAFETY: this ring's side, used by its owner only; the word is copied

@@ -199,7 +199,7 @@ fn moves(
             };
             match op {
                 Op::Seal => effect(Answer::Ok, &[], 0),
-                Op::Push(value) => {
+                Op::Push(value) | Op::PushStraight(value) => {
                     push(program, promise, state, before_mark, least, &[value], |k| {
                         let answer = k.map_or_else(|why| why, |_| Answer::Ok);
                         effect(
@@ -227,7 +227,7 @@ fn moves(
                         },
                     );
                 }
-                Op::Pop => pop(program, promise, state, least, 1, |k| match k {
+                Op::Pop | Op::PopStraight => pop(program, promise, state, least, 1, |k| match k {
                     Ok(_) => effect(Answer::Got(state.inside[0]), &[], 1),
                     Err(why) => effect(why, &[], 0),
                 }),

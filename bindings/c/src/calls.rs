@@ -92,18 +92,6 @@ impl<P: Push + ?Sized> Side<'_, P> {
     /// # Safety
     /// `elem` is null or readable for `elem_size` bytes.
     #[inline(always)]
-    pub(crate) unsafe fn try_push(&self, elem: *const c_void) -> Answer {
-        if elem.is_null() {
-            return Err(invalid(NULL_ELEM));
-        }
-        // SAFETY: the caller's promise.
-        let outcome = unsafe { self.side.try_push(elem.cast()) };
-        answer(outcome, |why| explain_elements(self.ring, why))
-    }
-
-    /// # Safety
-    /// As `try_push`.
-    #[inline(always)]
     pub(crate) unsafe fn push(&self, elem: *const c_void, timeout_ns: u64) -> Answer {
         if elem.is_null() {
             return Err(invalid(NULL_ELEM));
@@ -243,18 +231,6 @@ impl<P: Push + ?Sized> Side<'_, P> {
 impl<C: Pop + ?Sized> Side<'_, C> {
     /// # Safety
     /// `elem` is null or writable for `elem_size` bytes.
-    #[inline(always)]
-    pub(crate) unsafe fn try_pop(&self, elem: *mut c_void) -> Answer {
-        if elem.is_null() {
-            return Err(invalid(NULL_ELEM));
-        }
-        // SAFETY: the caller's promise.
-        let outcome = unsafe { self.side.try_pop(elem.cast()) };
-        answer(outcome, |why| explain_elements(self.ring, why))
-    }
-
-    /// # Safety
-    /// As `try_pop`.
     #[inline(always)]
     pub(crate) unsafe fn pop(&self, elem: *mut c_void, timeout_ns: u64) -> Answer {
         if elem.is_null() {

@@ -3,7 +3,7 @@
 use std::ffi::c_void;
 use std::sync::Arc;
 
-use turtle_buffers::erased::{DynConsumer, DynRing};
+use turtle_buffers::erased::{DynConsumer, DynRing, Way};
 
 use crate::boundary::{Refused, guard, guard_or, invalid, usable};
 use crate::calls::Side;
@@ -13,6 +13,7 @@ use crate::status::turtle_status;
 /// An explicit consumer of a ring: one thread at a time may use it, and it may move between threads.
 #[derive(Debug)]
 pub struct turtle_consumer {
+    way: Way,
     side: Box<dyn DynConsumer>,
     ring: Arc<dyn DynRing>,
 }
@@ -56,7 +57,13 @@ pub unsafe extern "C" fn turtle_consumer_new(
         let ring = unsafe { ring(buffer)? }.here()?.clone();
         let side = ring.clone().consumer()?;
         // SAFETY: checked above.
-        unsafe { out.write(Box::into_raw(Box::new(turtle_consumer { side, ring }))) };
+        unsafe {
+            out.write(Box::into_raw(Box::new(turtle_consumer {
+                way: side.pop_way(),
+                side,
+                ring,
+            })))
+        };
         Ok(())
     })
 }
@@ -79,6 +86,37 @@ pub unsafe extern "C" fn turtle_consumer_free(consumer: *mut turtle_consumer) {
     });
 }
 
+/// The straight way, or everything else. There is nothing here that could panic.
+///
+/// # Safety
+/// As turtle_consumer_pop.
+#[inline(always)]
+unsafe fn pop(consumer: *mut turtle_consumer, elem: *mut c_void, timeout_ns: u64) -> turtle_status {
+    // SAFETY: the caller's promise, once the pointers are known to be usable.
+    unsafe {
+        if !usable(consumer) || elem.is_null() {
+            return pop_anyway(consumer.cast(), elem, timeout_ns);
+        }
+        (*consumer)
+            .way
+            .go(elem, timeout_ns, consumer.cast(), pop_anyway)
+    }
+}
+
+/// A pop that is not done yet.
+///
+/// # Safety
+/// As turtle_consumer_pop.
+#[inline(never)]
+unsafe extern "C" fn pop_anyway(
+    consumer: *mut c_void,
+    elem: *mut c_void,
+    timeout_ns: u64,
+) -> turtle_status {
+    // SAFETY: the caller's promise.
+    guard(|| unsafe { handle(consumer.cast::<turtle_consumer>())?.pop(elem, timeout_ns) })
+}
+
 /// As turtle_try_pop, through this handle.
 /// Threads: one at a time. Progress: as turtle_try_pop.
 #[unsafe(no_mangle)]
@@ -87,7 +125,7 @@ pub unsafe extern "C" fn turtle_consumer_try_pop(
     elem: *mut c_void,
 ) -> turtle_status {
     // SAFETY: the caller's promises, as documented.
-    guard(|| unsafe { handle(consumer)?.try_pop(elem) })
+    unsafe { pop(consumer, elem, 0) }
 }
 
 /// As turtle_pop, through this handle.
@@ -99,7 +137,7 @@ pub unsafe extern "C" fn turtle_consumer_pop(
     timeout_ns: u64,
 ) -> turtle_status {
     // SAFETY: the caller's promises, as documented.
-    guard(|| unsafe { handle(consumer)?.pop(elem, timeout_ns) })
+    unsafe { pop(consumer, elem, timeout_ns) }
 }
 
 /// As turtle_pop_n, through this handle.

@@ -3,7 +3,7 @@
 use std::ffi::c_void;
 use std::sync::Arc;
 
-use turtle_buffers::erased::{DynProducer, DynRing};
+use turtle_buffers::erased::{DynProducer, DynRing, Way};
 
 use crate::boundary::{Refused, guard, guard_or, invalid, usable};
 use crate::calls::Side;
@@ -13,6 +13,7 @@ use crate::status::turtle_status;
 /// An explicit producer of a ring: one thread at a time may use it, and it may move between threads.
 #[derive(Debug)]
 pub struct turtle_producer {
+    way: Way,
     side: Box<dyn DynProducer>,
     ring: Arc<dyn DynRing>,
 }
@@ -56,7 +57,13 @@ pub unsafe extern "C" fn turtle_producer_new(
         let ring = unsafe { ring(buffer)? }.here()?.clone();
         let side = ring.clone().producer()?;
         // SAFETY: checked above.
-        unsafe { out.write(Box::into_raw(Box::new(turtle_producer { side, ring }))) };
+        unsafe {
+            out.write(Box::into_raw(Box::new(turtle_producer {
+                way: side.push_way(),
+                side,
+                ring,
+            })))
+        };
         Ok(())
     })
 }
@@ -79,6 +86,42 @@ pub unsafe extern "C" fn turtle_producer_free(producer: *mut turtle_producer) {
     });
 }
 
+/// The straight way, or everything else. There is nothing here that could panic.
+///
+/// # Safety
+/// As turtle_producer_push.
+#[inline(always)]
+unsafe fn push(
+    producer: *mut turtle_producer,
+    elem: *const c_void,
+    timeout_ns: u64,
+) -> turtle_status {
+    let elem = elem.cast_mut();
+    // SAFETY: the caller's promise, once the pointers are known to be usable.
+    unsafe {
+        if !usable(producer) || elem.is_null() {
+            return push_anyway(producer.cast(), elem, timeout_ns);
+        }
+        (*producer)
+            .way
+            .go(elem, timeout_ns, producer.cast(), push_anyway)
+    }
+}
+
+/// A push that is not done yet.
+///
+/// # Safety
+/// As turtle_producer_push.
+#[inline(never)]
+unsafe extern "C" fn push_anyway(
+    producer: *mut c_void,
+    elem: *mut c_void,
+    timeout_ns: u64,
+) -> turtle_status {
+    // SAFETY: the caller's promise.
+    guard(|| unsafe { handle(producer.cast::<turtle_producer>())?.push(elem, timeout_ns) })
+}
+
 /// As turtle_try_push, through this handle.
 /// Threads: one at a time. Progress: as turtle_try_push.
 #[unsafe(no_mangle)]
@@ -87,7 +130,7 @@ pub unsafe extern "C" fn turtle_producer_try_push(
     elem: *const c_void,
 ) -> turtle_status {
     // SAFETY: the caller's promises, as documented.
-    guard(|| unsafe { handle(producer)?.try_push(elem) })
+    unsafe { push(producer, elem, 0) }
 }
 
 /// As turtle_push, through this handle.
@@ -99,7 +142,7 @@ pub unsafe extern "C" fn turtle_producer_push(
     timeout_ns: u64,
 ) -> turtle_status {
     // SAFETY: the caller's promises, as documented.
-    guard(|| unsafe { handle(producer)?.push(elem, timeout_ns) })
+    unsafe { push(producer, elem, timeout_ns) }
 }
 
 /// As turtle_try_push_n, through this handle.

@@ -4,7 +4,7 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::Arc;
 
 use turtle_buffers::Strategy;
-use turtle_buffers::erased::{self, DynRing};
+use turtle_buffers::erased::{self, DynRing, Way};
 use turtle_buffers::os::segment::Segment;
 
 use crate::boundary::{Refused, guard, guard_or, invalid, refuse, usable};
@@ -16,6 +16,8 @@ use crate::status::{TURTLE_ERR_IO, turtle_status};
 /// A ring. Any thread may use it, several at once.
 #[derive(Debug)]
 pub struct turtle_buffer {
+    push: Way,
+    pop: Way,
     /// Where `ring` points. Following the `Arc` costs every call a look at the alignment of what is inside.
     direct: *const dyn DynRing,
     pub(crate) ring: Arc<dyn DynRing>,
@@ -83,6 +85,8 @@ pub unsafe extern "C" fn turtle_open(
             erased::open(&options, hook)?
         };
         let buffer = Box::new(turtle_buffer {
+            push: ring.push_way(),
+            pop: ring.pop_way(),
             direct: Arc::as_ptr(&ring),
             ring,
         });
@@ -130,6 +134,75 @@ pub unsafe extern "C" fn turtle_unlink(path: *const c_char) -> turtle_status {
     })
 }
 
+/// The straight way, or everything else. There is nothing here that could panic.
+///
+/// # Safety
+/// As turtle_push.
+#[inline(always)]
+unsafe fn push(buffer: *mut turtle_buffer, elem: *const c_void, timeout_ns: u64) -> turtle_status {
+    let elem = elem.cast_mut();
+    // SAFETY: the caller's promise, once the pointers are known to be usable.
+    unsafe {
+        if !usable(buffer) || elem.is_null() {
+            return push_anyway(buffer.cast(), elem, timeout_ns);
+        }
+        (*buffer)
+            .push
+            .go(elem, timeout_ns, buffer.cast(), push_anyway)
+    }
+}
+
+/// # Safety
+/// As turtle_pop.
+#[inline(always)]
+unsafe fn pop(buffer: *mut turtle_buffer, elem: *mut c_void, timeout_ns: u64) -> turtle_status {
+    // SAFETY: as in `push`.
+    unsafe {
+        if !usable(buffer) || elem.is_null() {
+            return pop_anyway(buffer.cast(), elem, timeout_ns);
+        }
+        (*buffer)
+            .pop
+            .go(elem, timeout_ns, buffer.cast(), pop_anyway)
+    }
+}
+
+/// A push that is not done yet.
+///
+/// # Safety
+/// As turtle_push.
+#[inline(never)]
+unsafe extern "C" fn push_anyway(
+    buffer: *mut c_void,
+    elem: *mut c_void,
+    timeout_ns: u64,
+) -> turtle_status {
+    // SAFETY: the caller's promise.
+    guard(|| unsafe {
+        ring(buffer.cast::<turtle_buffer>())?
+            .side()
+            .push(elem, timeout_ns)
+    })
+}
+
+/// A pop that is not done yet.
+///
+/// # Safety
+/// As turtle_pop.
+#[inline(never)]
+unsafe extern "C" fn pop_anyway(
+    buffer: *mut c_void,
+    elem: *mut c_void,
+    timeout_ns: u64,
+) -> turtle_status {
+    // SAFETY: the caller's promise.
+    guard(|| unsafe {
+        ring(buffer.cast::<turtle_buffer>())?
+            .side()
+            .pop(elem, timeout_ns)
+    })
+}
+
 /// Appends one element, or says at once why not.
 ///
 /// Copies `elem_size` bytes from `elem`, which may lie at any address.
@@ -141,7 +214,7 @@ pub unsafe extern "C" fn turtle_try_push(
     elem: *const c_void,
 ) -> turtle_status {
     // SAFETY: the caller's promises, here and below: a live ring, readable or writable memory as each call says.
-    guard(|| unsafe { ring(buffer)?.side().try_push(elem) })
+    unsafe { push(buffer, elem, 0) }
 }
 
 /// Takes the oldest element, or says at once why not.
@@ -156,7 +229,7 @@ pub unsafe extern "C" fn turtle_try_pop(
     elem: *mut c_void,
 ) -> turtle_status {
     // SAFETY: as above.
-    guard(|| unsafe { ring(buffer)?.side().try_pop(elem) })
+    unsafe { pop(buffer, elem, 0) }
 }
 
 /// Appends one element; waits for room up to `timeout_ns` nanoseconds, or TURTLE_FOREVER.
@@ -171,7 +244,7 @@ pub unsafe extern "C" fn turtle_push(
     timeout_ns: u64,
 ) -> turtle_status {
     // SAFETY: as above.
-    guard(|| unsafe { ring(buffer)?.side().push(elem, timeout_ns) })
+    unsafe { push(buffer, elem, timeout_ns) }
 }
 
 /// Takes the oldest element; waits for one up to `timeout_ns` nanoseconds, or TURTLE_FOREVER.
@@ -186,7 +259,7 @@ pub unsafe extern "C" fn turtle_pop(
     timeout_ns: u64,
 ) -> turtle_status {
     // SAFETY: as above.
-    guard(|| unsafe { ring(buffer)?.side().pop(elem, timeout_ns) })
+    unsafe { pop(buffer, elem, timeout_ns) }
 }
 
 /// Appends as many of `n` elements as there is room for, in order; never waits.
