@@ -70,14 +70,14 @@ impl Tally {
         match why {
             PushRefusal::Full => Self::add(&self.full),
             PushRefusal::Busy => Self::add(&self.busy),
-            PushRefusal::Closed => {}
+            PushRefusal::Closed | PushRefusal::Lent => {}
         }
     }
     pub(crate) fn pop_refused(&self, why: PopRefusal) {
         match why {
             PopRefusal::Empty => Self::add(&self.empty),
             PopRefusal::Busy => Self::add(&self.busy),
-            PopRefusal::Closed => {}
+            PopRefusal::Closed | PopRefusal::Lent => {}
         }
     }
     pub(crate) fn slept(&self) {

@@ -76,8 +76,9 @@
 //!
 //! # Limits
 //!
-//! One outstanding claim and one outstanding take. A leaked claim or take is
-//! lent again by the next one.
+//! One outstanding claim and one outstanding take. While one is known by its
+//! address only, the side refuses what would use its slot (`Lent`); a leaked
+//! guard of the typed face is lent again by the next one.
 //!
 //! # Evidence
 //!
@@ -206,9 +207,31 @@ pub struct Side {
     /// Not 0: no asymmetric barrier on this machine, so use a full fence.
     fenced: u64,
     /// One more than the position of a lease that is known by its address
-    /// only (`claim_at`, `taken_at`).
+    /// only (`claim_at`, `taken_at`). `limit` is the position meanwhile, so
+    /// that every other call goes the slow way and finds it (`is_lent`).
     lent: u64,
+    /// The limit to return to then.
+    kept: u64,
     pace: Pace,
+}
+
+impl Side {
+    /// Whether the slot of this position is lent by its address.
+    fn is_lent(&self) -> bool {
+        self.lent == self.position + 1
+    }
+
+    /// Notes the lease of this position. The other calls of this side look no
+    /// further than `limit`, which costs them nothing while nothing is lent.
+    fn note(&mut self) {
+        self.lent = self.position + 1;
+        self.kept = std::mem::replace(&mut self.limit, self.position);
+    }
+
+    /// Ends the note: the lease is about to be used.
+    fn end_note(&mut self) {
+        self.limit = self.kept;
+    }
 }
 
 impl<Sh: Shape, P: Profile> SpscRing<Sh, P> {
@@ -342,6 +365,9 @@ impl<Sh: Shape, P: Profile> SpscRing<Sh, P> {
     #[cold]
     #[inline(never)]
     fn refresh_room(&self, side: &mut Side) -> Result<usize, PushRefusal> {
+        if side.is_lent() {
+            return Err(PushRefusal::Lent);
+        }
         let taken = self.header().taken.load(P::acquire(PUSH_HEAD));
         match self.set_room(side, taken) {
             0 => self.push_blocked(side),
@@ -405,6 +431,9 @@ impl<Sh: Shape, P: Profile> SpscRing<Sh, P> {
     #[cold]
     #[inline(never)]
     fn refresh_ready(&self, side: &mut Side) -> Result<usize, PopRefusal> {
+        if side.is_lent() {
+            return Err(PopRefusal::Lent);
+        }
         let written = self.header().written.load(P::acquire(POP_WRITTEN));
         match self.set_ready(side, written) {
             0 => self.pop_blocked(side),
@@ -565,6 +594,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
             limit: position, // nothing known yet: the first push looks
             fenced: u64::from(!Gate::has_heavy_barrier(self.shared)),
             lent: 0,
+            kept: position,
             pace: Pace::default(),
         }
     }
@@ -577,6 +607,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
             limit: position,
             fenced: 0,
             lent: 0,
+            kept: position,
             pace: Pace::default(),
         }
     }
@@ -612,11 +643,11 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
     }
 
     fn note_claim(&self, side: &mut Side) {
-        side.lent = side.position + 1;
+        side.note();
     }
 
     fn note_take(&self, side: &mut Side) {
-        side.lent = side.position + 1;
+        side.note();
     }
 
     #[inline(always)]
@@ -757,12 +788,18 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
 
     unsafe fn claim_at(&self, side: &mut Side, payload: *mut u8) -> Option<Lease> {
         let lease = self.lease(side);
-        (side.lent == side.position + 1 && lease.payload == payload).then_some(lease)
+        (side.is_lent() && lease.payload == payload).then(|| {
+            side.end_note();
+            lease
+        })
     }
 
     unsafe fn taken_at(&self, side: &mut Side, payload: *mut u8) -> Option<Lease> {
         let lease = self.lease(side);
-        (side.lent == side.position + 1 && lease.payload == payload).then_some(lease)
+        (side.is_lent() && lease.payload == payload).then(|| {
+            side.end_note();
+            lease
+        })
     }
 
     fn seal(&self) -> bool {

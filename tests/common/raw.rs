@@ -134,6 +134,7 @@ impl From<PushRefusal> for Answer {
             PushRefusal::Full => Answer::Full,
             PushRefusal::Busy => Answer::Busy,
             PushRefusal::Closed => Answer::Closed,
+            PushRefusal::Lent => unreachable!("a client ends what it claimed by address"),
         }
     }
 }
@@ -144,6 +145,7 @@ impl From<PopRefusal> for Answer {
             PopRefusal::Empty => Answer::Empty,
             PopRefusal::Busy => Answer::Busy,
             PopRefusal::Closed => Answer::Closed,
+            PopRefusal::Lent => unreachable!("a client ends what it took by address"),
         }
     }
 }
