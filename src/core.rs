@@ -13,6 +13,7 @@ use crate::asynchronous::Tasks;
 use crate::error::BuildError;
 use crate::options::{OpenMode, Options};
 use crate::os::event::EventFd;
+use crate::os::fork::{fork_generation, fork_guard};
 use crate::os::segment::{RoleLock, Segment, SegmentError};
 use crate::segment::{BENCHES_AT, ENGINE_AT, FLAG_RECORDS, HEAD_BYTES, Head};
 use crate::strategy::{Arity, Geometry, PopRefusal, PushRefusal, RawRing, Shape, Strategy};
@@ -108,6 +109,9 @@ enum Region {
     Shared(Segment),
 }
 
+/// What a child hears that uses its parent's private ring.
+pub(crate) const FORKED: &str = "a private ring cannot be used in a forked child; open it by name";
+
 /// More than can wait at a gate.
 const EVERYONE: usize = u32::MAX as usize;
 
@@ -140,6 +144,8 @@ pub(crate) struct Core<Sh: Shape, R: RawRing<Sh>> {
     dropper: Option<Dropper>,
     pub(crate) pop_event: Tasks,
     pub(crate) push_event: Tasks,
+    /// The process that built or attached it.
+    home: u32,
     interrupts: AtomicU64,
     wakes: AtomicU64,
     producer_out: Arc<AtomicBool>,
@@ -303,6 +309,7 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
         region: Region,
         dropper: Option<Dropper>,
     ) -> Self {
+        fork_guard();
         crate::os::barrier::register(geometry.shared);
         let base = match &region {
             Region::Heap { base, .. } => *base,
@@ -318,6 +325,7 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
             dropper,
             pop_event: Tasks::default(),
             push_event: Tasks::default(),
+            home: fork_generation(),
             interrupts: AtomicU64::new(0),
             wakes: AtomicU64::new(0),
             producer_out: Arc::default(),
@@ -413,6 +421,9 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
         role: u64,
         word: &str,
     ) -> Result<Role, BuildError> {
+        if !self.geometry.shared && self.home != fork_generation() {
+            return Err(BuildError::Invalid(FORKED.into()));
+        }
         if arity == Arity::Many {
             return Ok(Role {
                 flag: None,
@@ -441,6 +452,19 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
             flag: Some(flag.clone()),
             _lock: None,
         })
+    }
+
+    /// In a forked child: whether a handle of the parent's may go on here. Where
+    /// one is allowed it stays the parent's, and what is private is a copy that
+    /// nobody else sees.
+    pub(crate) fn settle(&self, arity: Arity) -> bool {
+        match self.segment() {
+            Some(segment) if arity == Arity::Many => {
+                crate::os::barrier::register(true);
+                segment.attend().is_ok()
+            }
+            _ => false,
+        }
     }
 
     /// One push: `write` fills the payload. `raw` is the caller's own copy of

@@ -1251,7 +1251,7 @@ impl<Sh: Shape + 'static, R: RawRing<Sh> + 'static> DynRing for Records<Sh, R> {
         self.calls.core.event_fd()
     }
     fn trouble(&self) -> Option<&'static str> {
-        (!self.here()).then_some("a private ring cannot be used in a forked child; open it by name")
+        (!self.here()).then_some(crate::core::FORKED)
     }
 }
 
