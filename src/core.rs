@@ -293,6 +293,17 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
         // that such a ring was built there.
         let raw =
             unsafe { (maker.attach)(maker.strategy, segment.base().add(engine_at), &geometry) };
+        let no_producer = || {
+            segment
+                .role_is_owned(ROLE_PRODUCER)
+                .is_ok_and(|owned| !owned)
+        };
+        if !crate::os::barrier::register(true) && !raw.do_without_barrier(no_producer) {
+            return Err(BuildError::Unsupported(format!(
+                "{name} has a producer that relies on membarrier(2), which this process may not call; open it \
+                 while no producer is out, or start the process that pushes with TURTLE_NO_MEMBARRIER=1"
+            )));
+        }
         Ok(Self::assemble(
             raw,
             geometry,

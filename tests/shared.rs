@@ -6,6 +6,8 @@
 mod death;
 #[path = "shared/forked.rs"]
 mod forked;
+#[path = "shared/mixed.rs"]
+mod mixed;
 #[path = "shared/names.rs"]
 mod names;
 mod support;
@@ -71,6 +73,7 @@ fn child_entry() {
         "publish" => death::publish(&name),
         "make-room" => death::make_room(&name),
         "fork" => forked::fork(&name),
+        "without" => mixed::without(&name),
         "push-until-killed" => push_until_killed(&name),
         other => panic!("no case {other}"),
     }

@@ -390,6 +390,15 @@ pub unsafe trait RawRing<Sh: Shape>: Clone + Send + Sync + Debug {
     /// Whether it has been sealed.
     fn is_sealed(&self) -> bool;
 
+    /// For a process without the asymmetric barrier, before it uses a ring in
+    /// shared memory: makes the ring do without. `no_producer` tells whether
+    /// the producer's side has no owner at this moment; of a producer that takes
+    /// it afterwards, it happens before. `false`: a producer is active that
+    /// relies on everybody's barrier.
+    fn do_without_barrier(&self, _no_producer: impl Fn() -> bool) -> bool {
+        true // no step of this engine relies on it
+    }
+
     /// Calls `f` for the payload of every element that is still inside.
     ///
     /// # Safety

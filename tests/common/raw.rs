@@ -92,6 +92,13 @@ impl<E: Engine> RawQueue<E> {
         self.raw().is_sealed()
     }
 
+    /// A process without the asymmetric barrier joins, while nobody pushes.
+    pub fn do_without_barrier(&self) {
+        assert!(self.raw().do_without_barrier(|| true));
+        // The ring has noted it: the next such process need not ask who pushes.
+        assert!(self.raw().do_without_barrier(|| false));
+    }
+
     /// Elements pushed and popped.
     pub fn positions(&self) -> (u64, u64) {
         self.raw().positions()
