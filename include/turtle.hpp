@@ -347,7 +347,7 @@ constexpr void check_element() {
 /// A slot lent to write in: construct or fill, then commit(). Abandoned if it goes without, and leaves no trace then.
 ///
 /// Must not outlive the ring or handle it came from, and is for the thread that claimed. On strategy::spsc one slot is
-/// lent at a time, and nothing else may be pushed meanwhile. On strategy::turn pops that get to the slot answer errc::busy.
+/// lent at a time, and every other push and claim answers errc::invalid meanwhile. On strategy::turn pops that get to the slot answer errc::busy.
 template <class T, class Handle = turtle_buffer>
 class [[nodiscard]] write_claim {
 public:
@@ -423,7 +423,7 @@ private:
 /// to the producers with release() or with the guard; an element that is not trivially copyable is destroyed then.
 ///
 /// Must not outlive the ring or handle it came from, and is for the thread that peeked. On strategy::spsc one slot is
-/// lent at a time, and nothing else may be popped meanwhile.
+/// lent at a time, and every other pop and peek answers errc::invalid meanwhile.
 template <class T, class Handle = turtle_buffer>
 class [[nodiscard]] read_claim {
 public:

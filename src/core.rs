@@ -13,6 +13,7 @@ use crate::asynchronous::Tasks;
 use crate::error::BuildError;
 use crate::options::{OpenMode, Options};
 use crate::os::event::EventFd;
+use crate::os::fork::{fork_generation, fork_guard};
 use crate::os::segment::{RoleLock, Segment, SegmentError};
 use crate::segment::{BENCHES_AT, ENGINE_AT, FLAG_RECORDS, HEAD_BYTES, Head};
 use crate::strategy::{Arity, Geometry, PopRefusal, PushRefusal, RawRing, Shape, Strategy};
@@ -70,14 +71,14 @@ impl Tally {
         match why {
             PushRefusal::Full => Self::add(&self.full),
             PushRefusal::Busy => Self::add(&self.busy),
-            PushRefusal::Closed => {}
+            PushRefusal::Closed | PushRefusal::Lent => {}
         }
     }
     pub(crate) fn pop_refused(&self, why: PopRefusal) {
         match why {
             PopRefusal::Empty => Self::add(&self.empty),
             PopRefusal::Busy => Self::add(&self.busy),
-            PopRefusal::Closed => {}
+            PopRefusal::Closed | PopRefusal::Lent => {}
         }
     }
     pub(crate) fn slept(&self) {
@@ -107,6 +108,9 @@ enum Region {
     Heap { base: NonNull<u8>, layout: Layout },
     Shared(Segment),
 }
+
+/// What a child hears that uses its parent's private ring.
+pub(crate) const FORKED: &str = "a private ring cannot be used in a forked child; open it by name";
 
 /// More than can wait at a gate.
 const EVERYONE: usize = u32::MAX as usize;
@@ -140,6 +144,8 @@ pub(crate) struct Core<Sh: Shape, R: RawRing<Sh>> {
     dropper: Option<Dropper>,
     pub(crate) pop_event: Tasks,
     pub(crate) push_event: Tasks,
+    /// The process that built or attached it.
+    home: u32,
     interrupts: AtomicU64,
     wakes: AtomicU64,
     producer_out: Arc<AtomicBool>,
@@ -287,6 +293,17 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
         // that such a ring was built there.
         let raw =
             unsafe { (maker.attach)(maker.strategy, segment.base().add(engine_at), &geometry) };
+        let no_producer = || {
+            segment
+                .role_is_owned(ROLE_PRODUCER)
+                .is_ok_and(|owned| !owned)
+        };
+        if !crate::os::barrier::register(true) && !raw.do_without_barrier(no_producer) {
+            return Err(BuildError::Unsupported(format!(
+                "{name} has a producer that relies on membarrier(2), which this process may not call; open it \
+                 while no producer is out, or start the process that pushes with TURTLE_NO_MEMBARRIER=1"
+            )));
+        }
         Ok(Self::assemble(
             raw,
             geometry,
@@ -303,6 +320,7 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
         region: Region,
         dropper: Option<Dropper>,
     ) -> Self {
+        fork_guard();
         crate::os::barrier::register(geometry.shared);
         let base = match &region {
             Region::Heap { base, .. } => *base,
@@ -318,6 +336,7 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
             dropper,
             pop_event: Tasks::default(),
             push_event: Tasks::default(),
+            home: fork_generation(),
             interrupts: AtomicU64::new(0),
             wakes: AtomicU64::new(0),
             producer_out: Arc::default(),
@@ -413,6 +432,9 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
         role: u64,
         word: &str,
     ) -> Result<Role, BuildError> {
+        if !self.geometry.shared && self.home != fork_generation() {
+            return Err(BuildError::Invalid(FORKED.into()));
+        }
         if arity == Arity::Many {
             return Ok(Role {
                 flag: None,
@@ -441,6 +463,19 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
             flag: Some(flag.clone()),
             _lock: None,
         })
+    }
+
+    /// In a forked child: whether a handle of the parent's may go on here. Where
+    /// one is allowed it stays the parent's, and what is private is a copy that
+    /// nobody else sees.
+    pub(crate) fn settle(&self, arity: Arity) -> bool {
+        match self.segment() {
+            Some(segment) if arity == Arity::Many => {
+                crate::os::barrier::register(true);
+                segment.attend().is_ok()
+            }
+            _ => false,
+        }
     }
 
     /// One push: `write` fills the payload. `raw` is the caller's own copy of

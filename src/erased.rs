@@ -51,7 +51,8 @@ pub enum Outcome {
     /// `interrupt` ended the wait.
     Interrupted = 6,
     /// An argument that cannot be: no such slot, too long a record, a private
-    /// ring after `fork`.
+    /// ring after `fork`; or a slot of this side is lent out, and the engine
+    /// lends one at a time.
     Invalid = -1,
     /// Another thread owns this side.
     NoHandle = -6,
@@ -63,6 +64,7 @@ impl From<PushRefusal> for Outcome {
             PushRefusal::Full => Self::Full,
             PushRefusal::Busy => Self::Busy,
             PushRefusal::Closed => Self::Closed,
+            PushRefusal::Lent => Self::Invalid,
         }
     }
 }
@@ -73,6 +75,7 @@ impl From<PopRefusal> for Outcome {
             PopRefusal::Empty => Self::Empty,
             PopRefusal::Busy => Self::Busy,
             PopRefusal::Closed => Self::Closed,
+            PopRefusal::Lent => Self::Invalid,
         }
     }
 }
@@ -899,8 +902,8 @@ impl<Sh: Shape, R: RawRing<Sh>> Calls<Sh, R> {
     }
 
     fn claim(&self, side: &mut R::Producer, slot: &mut *mut u8) -> Outcome {
-        // SAFETY: the side is the caller's. A second claim on an engine that
-        // allows one answers the same slot, which is what `spsc` promises.
+        // SAFETY: the side is the caller's. An engine that allows one claim
+        // refuses the second (`Lent`): the first was noted.
         match unsafe { self.raw.try_claim(side) } {
             Ok(lease) => {
                 self.raw.note_claim(side);
@@ -938,6 +941,7 @@ impl<Sh: Shape, R: RawRing<Sh>> Calls<Sh, R> {
                 Outcome::Ok
             }
             Err((_, why)) => {
+                self.raw.note_claim(side); // it stays claimed
                 self.core.refused_late(why);
                 self.count_push(Err(why))
             }
@@ -1283,7 +1287,7 @@ impl<Sh: Shape + 'static, R: RawRing<Sh> + 'static> DynRing for Records<Sh, R> {
         straight::pop_of_ring(self)
     }
     fn trouble(&self) -> Option<&'static str> {
-        (!self.here()).then_some("a private ring cannot be used in a forked child; open it by name")
+        (!self.here()).then_some(crate::core::FORKED)
     }
 }
 

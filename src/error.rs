@@ -90,6 +90,7 @@ impl<T> TryPushError<T> {
             PushRefusal::Full => Self::Full(value),
             PushRefusal::Busy => Self::Busy(value),
             PushRefusal::Closed => Self::Closed(value),
+            PushRefusal::Lent => unreachable!("this face holds the lease itself"),
         }
     }
 
@@ -156,6 +157,7 @@ impl From<PopRefusal> for TryPopError {
             PopRefusal::Empty => Self::Empty,
             PopRefusal::Busy => Self::Busy,
             PopRefusal::Closed => Self::Closed,
+            PopRefusal::Lent => unreachable!("this face holds the lease itself"),
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::mem::ManuallyDrop;
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::core::{Core, Dropper, Maker, Role, Stats, Tally};
 use crate::error::{BuildError, PopError, PushError, TryPopError, TryPushError};
 use crate::options::Options;
+use crate::os::fork::fork_generation;
 use crate::strategy::any::{Any, AnyRing};
 use crate::strategy::{Engine, Lease, PopRefusal, PushRefusal, RawRing, Shape, Strategy, Typed};
 use crate::wait::{Bench, WaitEnd};
@@ -40,8 +41,16 @@ pub type RingBuffer<T> = Ring<T, Any>;
 /// engine allows. What is left inside is dropped with the last handle.
 ///
 /// Thread rules: any thread may use a `Ring`; each `Producer` and `Consumer`
-/// belongs to one thread at a time. After `fork` a private ring in the child
-/// is a copy of its own; use shared memory between processes.
+/// belongs to one thread at a time.
+///
+/// After `fork`, in the child: handles of a private [`RingBuffer`] answer
+/// `Closed`, and no ring in private memory makes new ones. A shared ring goes
+/// on, but a handle where the engine allows one is the parent's and answers
+/// `Closed`; make another when the parent gave it up. Guards and futures that
+/// were out at the fork are the parent's: forget them. Handles of an engine
+/// that the type names are private and do not look, which would cost each call
+/// a load and a branch: the child has a copy of the ring with nobody at the
+/// other end.
 pub struct Ring<T, S: Engine = Any> {
     core: Arc<Core<Typed<T>, Raw<T, S>>>,
 }
@@ -80,6 +89,22 @@ fn dropper<T>() -> Option<Dropper> {
     })
 }
 
+/// Whether rings of `S` may lie in shared memory: [`Ring::open`] answers only
+/// rings whose engine is chosen at run time. These also look for a fork.
+const fn may_be_shared<S: Engine>() -> bool {
+    S::STRATEGY.is_none()
+}
+
+/// Where a guard works on an element whose slot is lent: in the slot or, where
+/// another process may write to that, on a copy that the handle keeps.
+fn place<T>(shared: bool, aside: &mut Option<Box<MaybeUninit<T>>>, slot: *mut u8) -> *mut T {
+    if shared {
+        aside.get_or_insert_with(Box::new_uninit).as_mut_ptr()
+    } else {
+        slot.cast()
+    }
+}
+
 impl<T: Send, S: Engine> Ring<T, S> {
     /// Builds a ring of exactly `capacity` elements in private memory.
     ///
@@ -107,6 +132,8 @@ impl<T: Send, S: Engine> Ring<T, S> {
             raw: self.core.raw().clone(),
             side: self.core.raw().new_producer(),
             sleepers: self.core.pop_bench(),
+            home: fork_generation(),
+            aside: None,
             tally: self.core.new_tally(),
             core: self.core.clone(),
             _role: role,
@@ -126,6 +153,8 @@ impl<T: Send, S: Engine> Ring<T, S> {
             raw: self.core.raw().clone(),
             side: self.core.raw().new_consumer(),
             sleepers: self.core.push_bench(),
+            home: fork_generation(),
+            aside: None,
             tally: self.core.new_tally(),
             core: self.core.clone(),
             _role: role,
@@ -306,6 +335,10 @@ pub struct Producer<T, S: Engine = Any> {
     side: RawProducer<T, S>,
     /// Where consumers sleep, in the region that `core` keeps.
     sleepers: NonNull<Bench>,
+    /// The process it is at home in.
+    home: u32,
+    /// Where the guards of a shared ring work, once there was one.
+    aside: Option<Box<MaybeUninit<T>>>,
     tally: Arc<Tally>,
     core: Arc<Core<Typed<T>, Raw<T, S>>>,
     _role: Role,
@@ -317,6 +350,10 @@ pub struct Consumer<T, S: Engine = Any> {
     side: RawConsumer<T, S>,
     /// Where producers sleep, in the region that `core` keeps.
     sleepers: NonNull<Bench>,
+    /// The process it is at home in.
+    home: u32,
+    /// Where the guards of a shared ring work, once there was one.
+    aside: Option<Box<MaybeUninit<T>>>,
     tally: Arc<Tally>,
     core: Arc<Core<Typed<T>, Raw<T, S>>>,
     _role: Role,
@@ -339,6 +376,9 @@ impl<T: Send, S: Engine> Producer<T, S> {
     /// engines that say so), `Closed`.
     #[inline]
     pub fn try_push(&mut self, value: T) -> Result<(), TryPushError<T>> {
+        if self.is_elsewhere() {
+            return Err(TryPushError::Closed(value));
+        }
         // SAFETY: this handle's own side; the claim is committed or abandoned.
         let claim = match unsafe { self.raw.try_claim(&mut self.side) } {
             Ok(claim) => claim,
@@ -358,6 +398,24 @@ impl<T: Send, S: Engine> Producer<T, S> {
         }
         self.pushed(1);
         Ok(())
+    }
+
+    /// Whether this is a forked child, where the handle is none.
+    #[inline(always)]
+    fn is_elsewhere(&mut self) -> bool {
+        may_be_shared::<S>() && self.home != fork_generation() && !self.settles()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn settles(&mut self) -> bool {
+        let settled = self.core.settle(self.raw.traits().producers);
+        self.home = if settled {
+            fork_generation()
+        } else {
+            self.home
+        };
+        settled
     }
 
     /// Tells sleeping consumers of `n` new elements.
@@ -442,6 +500,9 @@ impl<T: Send, S: Engine> Producer<T, S> {
         if wanted == 0 {
             return Ok(0);
         }
+        if self.is_elsewhere() {
+            return Err(TryPushError::Closed(()));
+        }
         /// If the iterator unwinds: others learn of what it gave, and of the rest.
         struct Unwinding<F: Fn()>(F);
         impl<F: Fn()> Drop for Unwinding<F> {
@@ -498,6 +559,9 @@ impl<T: Send, S: Engine> Producer<T, S> {
     {
         if values.is_empty() {
             return Ok(0);
+        }
+        if self.is_elsewhere() {
+            return Err(TryPushError::Closed(()));
         }
         // SAFETY: this handle's own side; whole values, which are `Copy`.
         let outcome = unsafe {
@@ -560,18 +624,26 @@ impl<T: Send, S: Engine> Producer<T, S> {
     }
 
     /// Lends a slot to build an element in place; nothing is visible before
-    /// [`Claim::commit`].
+    /// [`Claim::commit`]. In shared memory it is built beside the slot and
+    /// copied there by the commit.
     ///
     /// # Errors
     /// As [`try_push`](Self::try_push).
     pub fn try_claim(&mut self) -> Result<Claim<'_, T, S>, TryPushError<()>> {
+        if self.is_elsewhere() {
+            return Err(TryPushError::Closed(()));
+        }
         // SAFETY: this handle's own side; the guard keeps it borrowed, so one
         // claim is out at a time.
         match unsafe { self.raw.try_claim(&mut self.side) } {
-            Ok(lease) => Ok(Claim {
-                producer: self,
-                lease: Some(lease),
-            }),
+            Ok(lease) => {
+                let shared = self.core.is_shared();
+                Ok(Claim {
+                    place: place(shared, &mut self.aside, lease.payload()),
+                    producer: self,
+                    lease: Some(lease),
+                })
+            }
             Err(why) => {
                 self.tally.push_refused(why);
                 Err(TryPushError::new(why, ()))
@@ -616,6 +688,10 @@ impl<T: Send, S: Engine> Consumer<T, S> {
 
     #[inline(always)]
     fn take(&mut self, refusal: &mut PopRefusal) -> Option<T> {
+        if self.is_elsewhere() {
+            *refusal = PopRefusal::Closed;
+            return None;
+        }
         // SAFETY: this handle's own side; the take is released.
         let taken = match unsafe { self.raw.try_take(&mut self.side) } {
             Ok(taken) => taken,
@@ -634,6 +710,24 @@ impl<T: Send, S: Engine> Consumer<T, S> {
         };
         self.popped(1);
         value
+    }
+
+    /// Whether this is a forked child, where the handle is none.
+    #[inline(always)]
+    fn is_elsewhere(&mut self) -> bool {
+        may_be_shared::<S>() && self.home != fork_generation() && !self.settles()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn settles(&mut self) -> bool {
+        let settled = self.core.settle(self.raw.traits().consumers);
+        self.home = if settled {
+            fork_generation()
+        } else {
+            self.home
+        };
+        settled
     }
 
     /// Tells sleeping producers of `n` free slots.
@@ -701,6 +795,9 @@ impl<T: Send, S: Engine> Consumer<T, S> {
         if max == 0 {
             return Ok(0);
         }
+        if self.is_elsewhere() {
+            return Err(TryPopError::Closed);
+        }
         let max = max.min(self.raw.capacity());
         out.reserve(max);
         let start = out.len();
@@ -763,18 +860,32 @@ impl<T: Send, S: Engine> Consumer<T, S> {
     }
 
     /// Takes the oldest element and lends its slot to read in place; the slot
-    /// goes back to the producers when the guard is dropped.
+    /// goes back to the producers when the guard is dropped. In shared memory
+    /// the guard shows a copy, which no other process can change.
     ///
     /// # Errors
     /// As [`try_pop`](Self::try_pop).
     pub fn try_peek(&mut self) -> Result<Peek<'_, T, S>, TryPopError> {
+        if self.is_elsewhere() {
+            return Err(TryPopError::Closed);
+        }
         // SAFETY: this handle's own side; the guard keeps it borrowed, so one
         // take is out at a time.
         match unsafe { self.raw.try_take(&mut self.side) } {
-            Ok(lease) => Ok(Peek {
-                consumer: self,
-                lease: ManuallyDrop::new(lease),
-            }),
+            Ok(lease) => {
+                let shared = self.core.is_shared();
+                let place = place::<T>(shared, &mut self.aside, lease.payload());
+                if shared {
+                    // SAFETY: taken, so written, and plain data, of which there
+                    // may be two; the copy is this handle's own.
+                    unsafe { lease.read(|slot| place.copy_from_nonoverlapping(slot.cast(), 1)) };
+                }
+                Ok(Peek {
+                    consumer: self,
+                    lease: ManuallyDrop::new(lease),
+                    place,
+                })
+            }
             Err(why) => {
                 self.core.refused_pop(&self.tally, why);
                 Err(why.into())
@@ -832,17 +943,23 @@ debug_as_ring!(Producer, Consumer);
 
 /// A slot lent to a producer. Dropped without a commit, it leaves no element;
 /// leaked, it keeps its slot (`turn`) or is lent again (`spsc`).
+///
+/// In private memory the element is built in its slot. In shared memory it is
+/// built beside it and copied by the commit: no Rust reference may lead to
+/// bytes that another process can write.
 pub struct Claim<'a, T: Send, S: Engine> {
     producer: &'a mut Producer<T, S>,
     lease: Option<Lease>,
+    /// Where the element is built: the slot, or the producer's `aside`.
+    place: *mut T,
 }
 
 impl<T: Send, S: Engine> Claim<'_, T, S> {
     /// Where to build the element. Uninitialised.
-    pub fn slot(&mut self) -> &mut std::mem::MaybeUninit<T> {
-        let lease = self.lease.as_ref().expect("held until it is committed");
-        // SAFETY: the claim's payload is this handle's alone until then.
-        unsafe { &mut *lease.payload().cast() }
+    pub fn slot(&mut self) -> &mut MaybeUninit<T> {
+        // SAFETY: the claim's payload, or the producer's copy, is this handle's
+        // alone until the claim ends; the guard keeps it borrowed.
+        unsafe { &mut *self.place.cast() }
     }
 
     /// Publishes `value`, built elsewhere or in [`slot`](Self::slot).
@@ -873,9 +990,13 @@ impl<T: Send, S: Engine> Claim<'_, T, S> {
     pub unsafe fn commit_in_place(mut self) -> Result<(), (TryPushError<()>, Self)> {
         let lease = self.lease.take().expect("held until it is committed");
         // SAFETY: the lease came from this side; the payload is written (the
-        // empty access tells the model checker so).
+        // access tells the model checker so), or is here from beside it.
         let outcome = unsafe {
-            lease.write(|_| ());
+            lease.write(|slot| {
+                if !std::ptr::eq(slot, self.place.cast()) {
+                    slot.cast::<T>().copy_from_nonoverlapping(self.place, 1);
+                }
+            });
             self.producer.raw.try_commit(&mut self.producer.side, lease)
         };
         match outcome {
@@ -912,9 +1033,16 @@ impl<T: Send, S: Engine> fmt::Debug for Claim<'_, T, S> {
 /// An element that has been taken, still in its slot. Dropping the guard drops
 /// the element and gives the slot back; leaked, it keeps its slot (`turn`) or
 /// is taken again (`spsc`).
+///
+/// In private memory it leads to the slot. In shared memory it leads to a copy
+/// made when it was taken: no Rust reference may lead to bytes that another
+/// process can write. [`Consumer::try_pop`] makes one copy less than
+/// [`take`](Peek::take) there.
 pub struct Peek<'a, T: Send, S: Engine> {
     consumer: &'a mut Consumer<T, S>,
     lease: ManuallyDrop<Lease>,
+    /// Where the element is: the slot, or the consumer's `aside`.
+    place: *mut T,
 }
 
 impl<T: Send, S: Engine> Peek<'_, T, S> {
@@ -923,7 +1051,7 @@ impl<T: Send, S: Engine> Peek<'_, T, S> {
     pub fn take(self) -> T {
         let mut guard = ManuallyDrop::new(self);
         // SAFETY: taken by this guard and moved out once: its drop is skipped.
-        let value = unsafe { guard.lease.read(|slot| slot.cast::<T>().read()) };
+        let value = unsafe { guard.lease.read(|_| guard.place.read()) };
         guard.give_back();
         value
     }
@@ -940,15 +1068,16 @@ impl<T: Send, S: Engine> Peek<'_, T, S> {
 impl<T: Send, S: Engine> std::ops::Deref for Peek<'_, T, S> {
     type Target = T;
     fn deref(&self) -> &T {
-        // SAFETY: taken, so this guard's alone until it is given back.
-        unsafe { &*self.lease.payload().cast::<T>() }
+        // SAFETY: taken, so this guard's alone until it is given back; in
+        // shared memory the consumer's own copy.
+        unsafe { &*self.place }
     }
 }
 
 impl<T: Send, S: Engine> std::ops::DerefMut for Peek<'_, T, S> {
     fn deref_mut(&mut self) -> &mut T {
         // SAFETY: as above.
-        unsafe { &mut *self.lease.payload().cast::<T>() }
+        unsafe { &mut *self.place }
     }
 }
 
@@ -963,7 +1092,7 @@ impl<T: Send, S: Engine> Drop for Peek<'_, T, S> {
         }
         let back = Back(self);
         // SAFETY: the element is dropped once, here.
-        unsafe { back.0.lease.read(|slot| slot.cast::<T>().drop_in_place()) };
+        unsafe { back.0.lease.read(|_| back.0.place.drop_in_place()) };
     }
 }
 

@@ -56,11 +56,6 @@ const NOT_MISSED: &[(&str, &str, &str)] = &[
     ),
     (
         "spsc",
-        "SEAL_DONE",
-        "stronger than needed: a relaxed store after the barrier's full fence publishes as much",
-    ),
-    (
-        "spsc",
         "LOOK_WRITTEN",
         "lengths, and a new handle, whose maker has synchronised with the last owner",
     ),

@@ -6,6 +6,8 @@
 mod death;
 #[path = "shared/forked.rs"]
 mod forked;
+#[path = "shared/mixed.rs"]
+mod mixed;
 #[path = "shared/names.rs"]
 mod names;
 mod support;
@@ -71,6 +73,7 @@ fn child_entry() {
         "publish" => death::publish(&name),
         "make-room" => death::make_room(&name),
         "fork" => forked::fork(&name),
+        "without" => mixed::without(&name),
         "push-until-killed" => push_until_killed(&name),
         other => panic!("no case {other}"),
     }
@@ -176,6 +179,66 @@ fn elements_pass_between_processes() {
             "positions are shared"
         );
         peer.finish();
+    }
+}
+
+/// Guards of a shared ring work beside it: what another process writes to the slot meanwhile is not
+/// seen through them, and nothing unfinished is in the slot.
+#[test]
+fn guards_of_a_shared_ring_are_out_of_reach_of_others() {
+    const HERE: u64 = 0x6865_7265_6865_7265;
+    const THERE: u64 = 0x7468_6572_6574_6865;
+    for strategy in strategies() {
+        let name = Name::new(&format!("guards-{strategy}"));
+        let ring = create(&name, strategy, 4);
+        // Somebody else's mapping of the same bytes.
+        let segment = Segment::open(&name.0).unwrap();
+        let words = |value: u64| -> Vec<*mut u64> {
+            let base = segment.base().as_ptr().cast::<u64>();
+            // SAFETY: inside the mapping; nobody writes at the same time.
+            (0..segment.len() / 8)
+                .map(|at| unsafe { base.add(at) })
+                .filter(|word| unsafe { word.read_volatile() } == value)
+                .collect()
+        };
+        let (mut tx, mut rx) = (ring.producer().unwrap(), ring.consumer().unwrap());
+        for lap in 0..6 {
+            let mut claim = tx.try_claim().unwrap();
+            claim.slot().write(HERE);
+            assert_eq!(words(HERE), [], "{strategy}: not in the ring yet");
+            // SAFETY: written above.
+            unsafe { claim.commit_in_place() }.unwrap();
+            tx.try_claim().unwrap().commit(lap).unwrap();
+            let [slot] = words(HERE)[..] else {
+                panic!("{strategy}: committed once")
+            };
+
+            let mut peek = rx.try_peek().unwrap();
+            assert_eq!(*peek, HERE);
+            // SAFETY: the word found above.
+            unsafe { slot.write_volatile(THERE) };
+            assert_eq!(*peek, HERE, "{strategy}: somebody else's write is seen");
+            *peek += 1;
+            assert_eq!(peek.take(), HERE + 1);
+            assert_eq!(words(THERE), [slot], "{strategy}: and not overwritten");
+            // SAFETY: as above.
+            unsafe { slot.write_volatile(0) };
+            assert_eq!(*rx.try_peek().unwrap(), lap);
+            assert_eq!(rx.try_peek().err(), Some(TryPopError::Empty));
+        }
+        // What a refused commit keeps is the value, not what lies in the slot.
+        let mut claim = tx.try_claim().unwrap();
+        claim.slot().write(HERE);
+        ring.close();
+        // SAFETY: written above.
+        match unsafe { claim.commit_in_place() } {
+            Ok(()) => assert_eq!(rx.try_pop(), Ok(HERE)), // it decided before the close
+            Err((why, mut claim)) => {
+                assert_eq!(why, TryPushError::Closed(()));
+                // SAFETY: written above.
+                assert_eq!(unsafe { claim.slot().assume_init() }, HERE);
+            }
+        }
     }
 }
 

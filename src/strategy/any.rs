@@ -240,6 +240,9 @@ macro_rules! define {
             fn is_sealed(&self) -> bool {
                 each!(self, |r| r.is_sealed())
             }
+            fn do_without_barrier(&self, no_producer: impl Fn() -> bool) -> bool {
+                each!(self, |r| r.do_without_barrier(no_producer))
+            }
             unsafe fn for_each_left(&self, f: impl FnMut(*mut u8)) {
                 each!(self, |r| unsafe { r.for_each_left(f) })
             }

@@ -88,6 +88,9 @@ pub enum PushRefusal {
     Busy,
     /// The ring has been sealed.
     Closed,
+    /// The one slot this side may claim at a time is claimed, by its address
+    /// ([`RawRing::note_claim`]).
+    Lent,
 }
 
 /// Why a pop did not happen.
@@ -99,6 +102,9 @@ pub enum PopRefusal {
     Busy,
     /// The ring has been sealed and everything accepted was taken.
     Closed,
+    /// The one slot this side may take at a time is taken, by its address
+    /// ([`RawRing::note_take`]).
+    Lent,
 }
 
 /// One slot lent to one thread, by a claim (to write) or a take (to read).
@@ -380,14 +386,17 @@ pub unsafe trait RawRing<Sh: Shape>: Clone + Send + Sync + Debug {
         }
     }
 
-    /// Notes that the claim just made will be known by its address only. What
-    /// moves the side on in between makes the address stale.
+    /// Notes that the claim just made, or a refused commit of it, will be known
+    /// by its address only. An engine that lends one slot at a time answers
+    /// `Lent` to whatever else would push until [`claim_at`](Self::claim_at) has
+    /// found it and it was committed or abandoned.
     fn note_claim(&self, _side: &mut Self::Producer) {}
     /// As [`note_claim`](Self::note_claim), for the take just made.
     fn note_take(&self, _side: &mut Self::Consumer) {}
 
     /// The claim or take whose payload lies at `payload`, if one is out. For
-    /// bindings, whose users hold nothing but the address.
+    /// bindings, whose users hold nothing but the address. Ends what the note
+    /// began: commit it, abandon it, or note it again.
     ///
     /// # Safety
     /// `side` as for `try_claim`.
@@ -404,6 +413,15 @@ pub unsafe trait RawRing<Sh: Shape>: Clone + Send + Sync + Debug {
     fn seal(&self) -> bool;
     /// Whether it has been sealed.
     fn is_sealed(&self) -> bool;
+
+    /// For a process without the asymmetric barrier, before it uses a ring in
+    /// shared memory: makes the ring do without. `no_producer` tells whether
+    /// the producer's side has no owner at this moment; of a producer that takes
+    /// it afterwards, it happens before. `false`: a producer is active that
+    /// relies on everybody's barrier.
+    fn do_without_barrier(&self, _no_producer: impl Fn() -> bool) -> bool {
+        true // no step of this engine relies on it
+    }
 
     /// Calls `f` for the payload of every element that is still inside.
     ///

@@ -14,7 +14,8 @@
 //!    the next position. Pop: read the payload, publish the next position.
 //! 4. Sealing needs no read-modify-write in a push: the sealer marks the
 //!    ring, makes every thread pass a barrier, and then knows that a producer
-//!    it does not see inside will see the mark.
+//!    it does not see inside will see the mark. Where some process has no such
+//!    barrier the ring says so, and the producer fences in every push.
 //!
 //! # State
 //!
@@ -22,7 +23,7 @@
 //! |---|---|---|
 //! | `written` | 2 × elements pushed, + 1 while a push decides | 63-bit count |
 //! | `taken` | 2 × elements popped | 63-bit count |
-//! | `sealed` | bit 0: marked; bit 1: every thread has passed the barrier | 0, 1, 3 |
+//! | `sealed` | bit 0: marked; bit 1: every thread has passed the barrier; bit 2: producers fence; bit 3: all of them do | 0 to 15 |
 //!
 //! Counts may grow to 2^62 elements: 146 years at 10^9 a second.
 //!
@@ -34,6 +35,10 @@
 //! * I3: the private copies are never ahead of the words they copy.
 //! * I4: after bit 1 of `sealed` is set, a push that enters sees bit 0; so once
 //!   `written` is even after that, it only ever flickers and never grows.
+//! * I5: bit 3 of `sealed` is set while no producer is active that began before
+//!   bit 2 was (at the beginning, or while the producer's side has no owner).
+//!   So every producer after it sees bit 2, and has fenced between `PUSH_ENTER`
+//!   and its last `PUSH_SEALED`.
 //!
 //! # Steps
 //!
@@ -42,7 +47,7 @@
 //! | `PUSH_HEAD` | load taken | acquire | `POP_RELEASE` | the slot's last payload has been moved out |
 //! | `PUSH_FENCE` | fence | seq_cst | `POP_FENCE` | `Full` is decided after everything before this call |
 //! | `PUSH_ENTER` | store written | release | `SEAL_LOOK`, `POP_WRITTEN` | the sealer sees a push that may not have seen the mark; whoever reads it instead of the last `PUSH_PUBLISH` has those payloads |
-//! | `PUSH_SEALED` | load sealed | relaxed | `SEAL_MARK` | ordered after `PUSH_ENTER` by the asymmetric barrier |
+//! | `PUSH_SEALED` | load sealed | relaxed | `SEAL_MARK` | ordered after `PUSH_ENTER` by the asymmetric barrier, or by `PUSH_FENCE` and once more (I5) |
 //! | `PUSH_LEAVE` | store written | release | `POP_WRITTEN` | refused: nothing more to come |
 //! | `PUSH_PUBLISH` | store written | release | `POP_WRITTEN` | the payload is visible; inside a long run, still deciding, every 4 KiB |
 //! | `POP_WRITTEN` | load written | acquire | `PUSH_PUBLISH` | the payload is visible |
@@ -51,8 +56,10 @@
 //! | `POP_LAST` | load written | acquire | `PUSH_PUBLISH`, `PUSH_LEAVE` | empty, closed, or one more |
 //! | `POP_RELEASE` | store taken | release | `PUSH_HEAD` | the payload has been moved out |
 //! | `SEAL_MARK` | or sealed | seq_cst | `PUSH_SEALED` | pushes that enter from now on are refused |
+//! | `SEAL_FENCE` | fence | seq_cst | `PUSH_FENCE` | in place of the barrier, where all producers fence (I5) |
 //! | `SEAL_LOOK` | load written | acquire | `PUSH_ENTER` | whether a push is still deciding |
 //! | `SEAL_DONE` | or sealed | release | `POP_SEALED` | everyone has passed the barrier |
+//! | `FENCE_ASK` | or sealed | relaxed | `PUSH_SEALED` | producers fence from now on; one that begins after it has seen it, for its side changed hands after it |
 //! | `LOOK_WRITTEN`, `LOOK_TAKEN`, `LOOK_SEALED` | loads | acquire | – | handles, lengths, diagnosis |
 //!
 //! # Linearization
@@ -76,8 +83,9 @@
 //!
 //! # Limits
 //!
-//! One outstanding claim and one outstanding take. A leaked claim or take is
-//! lent again by the next one.
+//! One outstanding claim and one outstanding take. While one is known by its
+//! address only, the side refuses what would use its slot (`Lent`); a leaked
+//! guard of the typed face is lent again by the next one.
 //!
 //! # Evidence
 //!
@@ -125,10 +133,14 @@ crate::steps! {
     POP_RELEASE;
     /// Sealer marks the ring.
     SEAL_MARK;
+    /// Sealer orders the mark itself, without the barrier.
+    SEAL_FENCE;
     /// Sealer sees whether a push is deciding.
     SEAL_LOOK;
     /// Sealer notes that everyone passed the barrier.
     SEAL_DONE;
+    /// A process without the barrier makes producers fence.
+    FENCE_ASK;
     /// Observer reads the producer's position.
     LOOK_WRITTEN;
     /// Observer reads the consumer's position.
@@ -159,6 +171,10 @@ const DECIDING: u64 = 1;
 const POSITIONS: u64 = (1 << 63) - ONE;
 const MARKED: u64 = 1;
 const PASSED: u64 = 2;
+/// Some process has no asymmetric barrier: producers that see this use a fence.
+const FENCED: u64 = 4;
+/// No producer is left that may not have seen it (I5).
+const AGREED: u64 = 8;
 
 #[derive(Debug)]
 #[repr(C)]
@@ -203,12 +219,32 @@ pub struct Side {
     /// Up to where this side may go by what it last read of the other's
     /// position (I3). Never more than a capacity ahead, whatever was read.
     limit: u64,
-    /// Not 0: no asymmetric barrier on this machine, so use a full fence.
-    fenced: u64,
     /// One more than the position of a lease that is known by its address
-    /// only (`claim_at`, `taken_at`).
+    /// only (`claim_at`, `taken_at`). `limit` is the position meanwhile, so
+    /// that every other call goes the slow way and finds it (`is_lent`).
     lent: u64,
+    /// The limit to return to then.
+    kept: u64,
     pace: Pace,
+}
+
+impl Side {
+    /// Whether the slot of this position is lent by its address.
+    fn is_lent(&self) -> bool {
+        self.lent == self.position + 1
+    }
+
+    /// Notes the lease of this position. The other calls of this side look no
+    /// further than `limit`, which costs them nothing while nothing is lent.
+    fn note(&mut self) {
+        self.lent = self.position + 1;
+        self.kept = std::mem::replace(&mut self.limit, self.position);
+    }
+
+    /// Ends the note: the lease is about to be used.
+    fn end_note(&mut self) {
+        self.limit = self.kept;
+    }
 }
 
 impl<Sh: Shape, P: Profile> SpscRing<Sh, P> {
@@ -368,29 +404,31 @@ impl<Sh: Shape, P: Profile> SpscRing<Sh, P> {
         lease
     }
 
-    /// Whether an element is known to be there, or seen with one look. It is
-    /// not when it should wait for company: [`gather`](Self::gather)'s business.
+    /// Takes over what a look at the producer's position showed, if an element
+    /// is there and need not wait for company: [`gather`](Self::gather)'s business.
     #[inline(always)]
-    fn ready_at_once(&self, side: &mut Side) -> bool {
-        let position = side.position;
-        if position != side.limit {
-            return true;
-        }
+    fn ready_at_once(&self, side: &mut Side, written: u64) -> bool {
         let whole = self.capacity as u64 * ONE;
-        let goal = self.goal as u64 * ONE;
-        let written = self.header().written.load(P::acquire(POP_WRITTEN));
-        let ready = (written & !DECIDING).wrapping_sub(position).min(whole);
-        if ready == 0 || ready < goal && !side.pace.rests() {
+        let ready = (written & !DECIDING).wrapping_sub(side.position).min(whole);
+        if ready == 0 || side.is_lent() || ready < self.goal as u64 * ONE && !side.pace.rests() {
             return false;
         }
-        side.limit = position + ready;
+        side.limit = side.position + ready;
         true
+    }
+
+    #[inline(always)]
+    fn look_written(&self) -> u64 {
+        self.header().written.load(P::acquire(POP_WRITTEN))
     }
 
     /// Looks at the consumer's position; `Err` if there is no room for one.
     #[cold]
     #[inline(never)]
     fn refresh_room(&self, side: &mut Side) -> Result<usize, PushRefusal> {
+        if side.is_lent() {
+            return Err(PushRefusal::Lent);
+        }
         let taken = self.header().taken.load(P::acquire(PUSH_HEAD));
         match self.set_room(side, taken) {
             0 => self.push_blocked(side),
@@ -436,7 +474,7 @@ impl<Sh: Shape, P: Profile> SpscRing<Sh, P> {
     #[inline(never)]
     fn push_blocked(&self, side: &mut Side) -> Result<usize, PushRefusal> {
         let header = self.header();
-        if header.sealed.load(P::acquire(LOOK_SEALED)) != 0 {
+        if header.sealed.load(P::acquire(LOOK_SEALED)) & MARKED != 0 {
             return Err(PushRefusal::Closed);
         }
         // ORDER: seq_cst: with its partner in `pop_blocked`, of two sides that
@@ -450,17 +488,19 @@ impl<Sh: Shape, P: Profile> SpscRing<Sh, P> {
         }
     }
 
-    /// Looks at the producer's position; `Err` if nothing is inside.
+    /// Takes over what a look at the producer's position showed; `Err` if nothing
+    /// is inside.
     #[cold]
     #[inline(never)]
-    fn refresh_ready(&self, side: &mut Side) -> Result<usize, PopRefusal> {
-        let written = self.header().written.load(P::acquire(POP_WRITTEN));
+    fn refresh_ready(&self, side: &mut Side, written: u64) -> Result<usize, PopRefusal> {
+        if side.is_lent() {
+            return Err(PopRefusal::Lent);
+        }
         match self.set_ready(side, written) {
             0 => self.pop_blocked(side),
             ready if ready >= self.goal => Ok(ready),
             few => Ok(self.gather(side, few, |ring, side| {
-                let written = ring.header().written.load(P::acquire(POP_WRITTEN));
-                ring.set_ready(side, written)
+                ring.set_ready(side, ring.look_written())
             })),
         }
     }
@@ -488,16 +528,15 @@ impl<Sh: Shape, P: Profile> SpscRing<Sh, P> {
             .written
             .store(position | DECIDING, P::release(PUSH_ENTER));
         light_barrier();
-        let sealed = header.sealed.load(P::relaxed(PUSH_SEALED));
-        sealed | side.fenced == 0 || self.enter_slowly(side)
+        header.sealed.load(P::relaxed(PUSH_SEALED)) == 0 || self.enter_slowly(side)
     }
 
     #[cold]
     #[inline(never)]
     fn enter_slowly(&self, side: &Side) -> bool {
         let header = self.header();
-        fence(P::seq_cst(PUSH_FENCE)); // the barrier that the sealer cannot give
-        if header.sealed.load(P::relaxed(PUSH_SEALED)) != 0 {
+        fence(P::seq_cst(PUSH_FENCE)); // the barrier that the sealer may not be able to give
+        if header.sealed.load(P::relaxed(PUSH_SEALED)) & MARKED != 0 {
             header.written.store(side.position, P::release(PUSH_LEAVE));
             return false;
         }
@@ -551,7 +590,11 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
             let header = at.cast::<Header>().as_ptr();
             (&raw mut (*header).written.0).write(Word::new(0));
             (&raw mut (*header).taken.0).write(Word::new(0));
-            (&raw mut (*header).sealed.0).write(Word::new(0));
+            let sealed = match Gate::has_heavy_barrier(geometry.shared) {
+                true => 0,
+                false => FENCED | AGREED,
+            };
+            (&raw mut (*header).sealed.0).write(Word::new(sealed));
             let ring = Self::attach(at, geometry);
             for index in 0..geometry.capacity {
                 let slot = ring.slots.as_ptr().add(index * ring.layout.stride);
@@ -608,12 +651,17 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
                 .written
                 .store(position, P::release(PUSH_LEAVE));
         }
+        if !Gate::has_heavy_barrier(self.shared) {
+            // Mostly said already. A forked child may have lost what its parent
+            // had; this thread's later looks see its own word.
+            self.header().sealed.fetch_or(FENCED, P::relaxed(FENCE_ASK));
+        }
         Side {
             position,
             index: self.index_of(position),
             limit: position, // nothing known yet: the first push looks
-            fenced: u64::from(!Gate::has_heavy_barrier(self.shared)),
             lent: 0,
+            kept: position,
             pace: Pace::default(),
         }
     }
@@ -624,8 +672,8 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
             position,
             index: self.index_of(position),
             limit: position,
-            fenced: 0,
             lent: 0,
+            kept: position,
             pace: Pace::default(),
         }
     }
@@ -653,11 +701,11 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
     }
 
     fn note_claim(&self, side: &mut Side) {
-        side.lent = side.position + 1;
+        side.note();
     }
 
     fn note_take(&self, side: &mut Side) {
-        side.lent = side.position + 1;
+        side.note();
     }
 
     #[inline(always)]
@@ -666,8 +714,11 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
         side: &mut Side,
         mut accept: impl FnMut(*mut u8) -> bool,
     ) -> Result<Option<Lease>, PopRefusal> {
-        if !self.ready_at_once(side) {
-            self.refresh_ready(side)?;
+        if side.position == side.limit {
+            let written = self.look_written();
+            if !self.ready_at_once(side, written) {
+                self.refresh_ready(side, written)?;
+            }
         }
         let lease = self.full_slot(side);
         Ok(accept(lease.payload).then_some(lease))
@@ -695,7 +746,8 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
             .written
             .store(position | DECIDING, P::release(PUSH_ENTER));
         light_barrier();
-        if header.sealed.load(P::relaxed(PUSH_SEALED)) | side.fenced != 0 {
+        if header.sealed.load(P::relaxed(PUSH_SEALED)) != 0 {
+            // Closed, or to be fenced: both are the ordinary way's.
             header.written.store(position, P::release(PUSH_LEAVE));
             return false;
         }
@@ -710,7 +762,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
     #[inline(always)]
     unsafe fn pop_straight(&self, side: &mut Side, read: impl FnOnce(*mut u8)) -> bool {
         let (position, index, header) = (side.position, side.index, self.header());
-        if !self.ready_at_once(side) {
+        if position == side.limit && !self.ready_at_once(side, self.look_written()) {
             return false;
         }
         let next = self.index_after(index);
@@ -791,7 +843,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
     ) -> Result<usize, PopRefusal> {
         let mut ready = self.left(side);
         if ready < n {
-            ready = self.refresh_ready(side)?;
+            ready = self.refresh_ready(side, self.look_written())?;
         }
         let n = n.min(ready);
         for _ in 0..n {
@@ -815,7 +867,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
     ) -> Result<usize, PopRefusal> {
         let mut ready = self.left(side);
         if ready < n {
-            ready = self.refresh_ready(side)?;
+            ready = self.refresh_ready(side, self.look_written())?;
         }
         let n = n.min(ready);
         let mut done = 0;
@@ -839,27 +891,55 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
 
     unsafe fn claim_at(&self, side: &mut Side, payload: *mut u8) -> Option<Lease> {
         let lease = self.lease(side);
-        (side.lent == side.position + 1 && lease.payload == payload).then_some(lease)
+        (side.is_lent() && lease.payload == payload).then(|| {
+            side.end_note();
+            lease
+        })
     }
 
     unsafe fn taken_at(&self, side: &mut Side, payload: *mut u8) -> Option<Lease> {
         let lease = self.lease(side);
-        (side.lent == side.position + 1 && lease.payload == payload).then_some(lease)
+        (side.is_lent() && lease.payload == payload).then(|| {
+            side.end_note();
+            lease
+        })
     }
 
     fn seal(&self) -> bool {
         let header = self.header();
-        header.sealed.fetch_or(MARKED, P::seq_cst(SEAL_MARK));
-        if !Gate::heavy_barrier(self.shared) {
-            // Producers fence by themselves then (`Side::fenced`).
-            fence(P::seq_cst(SEAL_MARK));
+        let was = header.sealed.fetch_or(MARKED, P::seq_cst(SEAL_MARK));
+        if was & AGREED != 0 {
+            fence(P::seq_cst(SEAL_FENCE)); // I5: with the producer's own
+        } else if !Gate::heavy_barrier(self.shared) {
+            // Taken away since this process attached (`do_without_barrier`):
+            // pops answer `Empty` until somebody who has one seals as well.
+            return false;
         }
         header.sealed.fetch_or(PASSED, P::release(SEAL_DONE));
         header.written.load(P::acquire(SEAL_LOOK)) & DECIDING == 0
     }
 
     fn is_sealed(&self) -> bool {
-        self.header().sealed.load(P::acquire(LOOK_SEALED)) != 0
+        self.header().sealed.load(P::acquire(LOOK_SEALED)) & MARKED != 0
+    }
+
+    fn do_without_barrier(&self, no_producer: impl Fn() -> bool) -> bool {
+        let sealed = &self.header().sealed;
+        if sealed.load(P::acquire(LOOK_SEALED)) & AGREED != 0 {
+            return true;
+        }
+        // Once before anything is asked: a refusal shall not slow anybody down.
+        if !no_producer() {
+            return false;
+        }
+        // ORDER: relaxed: whoever becomes the producer after the look below
+        // takes the side over after it, and so sees this.
+        sealed.fetch_or(FENCED, P::relaxed(FENCE_ASK));
+        if !no_producer() {
+            return false;
+        }
+        sealed.fetch_or(AGREED, P::relaxed(FENCE_ASK));
+        true
     }
 
     unsafe fn for_each_left(&self, mut f: impl FnMut(*mut u8)) {

@@ -2,7 +2,7 @@
 
 use turtle_buffers::strategy::{Engine, RawRing, Traits, Typed};
 
-use super::program::Op::{Pop, PopRun, PopStraight, Push, PushRun, PushStraight, Seal};
+use super::program::Op::{NoBarrier, Pop, PopRun, PopStraight, Push, PushRun, PushStraight, Seal};
 use super::program::Program;
 use super::spec::promise;
 use super::{Outcomes, by_hand, outcomes};
@@ -94,6 +94,14 @@ pub const PROGRAMS: &[Program<'static>] = &[
         hazard: "a push succeeds after a consumer was told Closed",
         capacity: 2,
         setup: &[],
+        threads: &[&[Push(1)], &[Seal], &[Pop, Pop]],
+        bound: 2,
+    },
+    Program {
+        name: "seal_fenced",
+        hazard: "as seal_push, where the sealer has no asymmetric barrier",
+        capacity: 2,
+        setup: &[NoBarrier],
         threads: &[&[Push(1)], &[Seal], &[Pop, Pop]],
         bound: 2,
     },
@@ -228,6 +236,8 @@ pub fn clients<E: Engine>() -> Vec<Client> {
     let mut all: Vec<_> = PROGRAMS
         .iter()
         .filter(|program| program.fits(traits.producers, traits.consumers))
+        // Where closing does not rest on the barrier, it is `seal_push` again.
+        .filter(|program| promise.late_close || !program.setup.contains(&NoBarrier))
         .map(|program| Client {
             name: program.name,
             hazard: program.hazard,

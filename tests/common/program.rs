@@ -24,6 +24,8 @@ pub enum Op {
     PopRun(usize),
     /// Close.
     Seal,
+    /// A process without the asymmetric barrier joins (only before threads start).
+    NoBarrier,
 }
 
 impl Op {
@@ -171,6 +173,10 @@ fn perform<E: Engine>(hands: &mut Hands<E>, ops: &[Op]) -> Vec<Answer> {
             Op::PopRun(n) => hands.popper.as_mut().expect("a consumer").pop_run(n),
             Op::Seal => {
                 hands.queue.seal();
+                Answer::Ok
+            }
+            Op::NoBarrier => {
+                hands.queue.do_without_barrier();
                 Answer::Ok
             }
         })

@@ -92,6 +92,13 @@ impl<E: Engine> RawQueue<E> {
         self.raw().is_sealed()
     }
 
+    /// A process without the asymmetric barrier joins, while nobody pushes.
+    pub fn do_without_barrier(&self) {
+        assert!(self.raw().do_without_barrier(|| true));
+        // The ring has noted it: the next such process need not ask who pushes.
+        assert!(self.raw().do_without_barrier(|| false));
+    }
+
     /// Elements pushed and popped.
     pub fn positions(&self) -> (u64, u64) {
         self.raw().positions()
@@ -134,6 +141,7 @@ impl From<PushRefusal> for Answer {
             PushRefusal::Full => Answer::Full,
             PushRefusal::Busy => Answer::Busy,
             PushRefusal::Closed => Answer::Closed,
+            PushRefusal::Lent => unreachable!("a client ends what it claimed by address"),
         }
     }
 }
@@ -144,6 +152,7 @@ impl From<PopRefusal> for Answer {
             PopRefusal::Empty => Answer::Empty,
             PopRefusal::Busy => Answer::Busy,
             PopRefusal::Closed => Answer::Closed,
+            PopRefusal::Lent => unreachable!("a client ends what it took by address"),
         }
     }
 }

@@ -198,7 +198,7 @@ fn moves(
                 next.push(settled(program, state));
             };
             match op {
-                Op::Seal => effect(Answer::Ok, &[], 0),
+                Op::Seal | Op::NoBarrier => effect(Answer::Ok, &[], 0),
                 Op::Push(value) | Op::PushStraight(value) => {
                     push(program, promise, state, before_mark, least, &[value], |k| {
                         let answer = k.map_or_else(|why| why, |_| Answer::Ok);

@@ -1,8 +1,10 @@
 //! What only one engine promises, as its module says under "Limits"; and the tools for choosing.
 
+use turtle_buffers::erased::Outcome;
 use turtle_buffers::strategy::{Any, Arity, Spsc, Turn};
 use turtle_buffers::{BuildError, Ring, RingBuffer, Strategy, TryPopError, TryPushError};
 
+use crate::erased::{Checked, element, records, ring};
 use crate::one_of_each;
 
 #[test]
@@ -182,4 +184,115 @@ fn an_error_says_its_reason_without_printing_the_value() {
     assert_eq!(closed.to_string(), "the ring is closed");
     fn is_error<E: std::error::Error>(_: &E) {}
     is_error(&closed);
+}
+
+/// The erased face knows a lent slot by its address only: nothing else may use it meanwhile, and
+/// what was lent is its borrower's until it ends that.
+#[test]
+fn spsc_a_lent_slot_is_not_used_meanwhile() {
+    for capacity in [2, 3, 8] {
+        let ring = ring(Strategy::Spsc, capacity, 8);
+        for lap in 0..3 * capacity {
+            let (mut first, mut second) = (std::ptr::null_mut(), std::ptr::null_mut());
+            assert_eq!(ring.claim(&mut first), Outcome::Ok);
+            // SAFETY: claimed, 8 bytes.
+            unsafe { first.copy_from(element(8, lap).as_ptr(), 8) };
+            let mut done = 0;
+            let full = ring.stats().full;
+            assert_eq!(ring.claim(&mut second), Outcome::Invalid);
+            assert!(second.is_null(), "a refusal writes nothing");
+            assert_eq!(ring.claim_within(&mut second, None), Outcome::Invalid);
+            assert_eq!(ring.put(&[1; 8]), Outcome::Invalid);
+            // SAFETY: 16 bytes are two elements.
+            unsafe {
+                assert_eq!(ring.push([1; 8].as_ptr(), None), Outcome::Invalid);
+                assert_eq!(
+                    ring.try_push_n([1; 16].as_ptr(), 2, &mut done),
+                    Outcome::Invalid
+                );
+            }
+            assert_eq!((done, ring.len(), ring.stats().full), (0, 0, full));
+            assert_eq!(
+                ring.get(),
+                Err(Outcome::Empty),
+                "the other side is not concerned"
+            );
+            // SAFETY: written above.
+            assert_eq!(unsafe { ring.commit(first) }, Outcome::Ok);
+            // The claim gone, what was known of the room is known again.
+            let rest: Vec<u8> = (1..capacity).flat_map(|i| element(8, lap + i)).collect();
+            // SAFETY: as many elements.
+            unsafe {
+                assert_eq!(
+                    ring.try_push_n(rest.as_ptr(), capacity - 1, &mut done),
+                    Outcome::Ok
+                );
+            }
+            assert_eq!(done, capacity - 1);
+            assert_eq!(ring.put(&[1; 8]), Outcome::Full);
+
+            let (mut oldest, mut next, mut len) = (std::ptr::null(), std::ptr::null(), 0);
+            assert_eq!(ring.peek(&mut oldest, &mut len), Outcome::Ok);
+            assert_eq!(ring.peek(&mut next, &mut len), Outcome::Invalid);
+            assert!(next.is_null());
+            assert_eq!(
+                ring.peek_within(&mut next, &mut len, None),
+                Outcome::Invalid
+            );
+            assert_eq!(ring.get(), Err(Outcome::Invalid));
+            let mut room = [0; 16];
+            // SAFETY: room for two elements.
+            unsafe {
+                assert_eq!(
+                    ring.pop_n(room.as_mut_ptr(), 2, None, &mut done),
+                    Outcome::Invalid
+                );
+                assert_eq!(ring.pop(room.as_mut_ptr(), None), Outcome::Invalid);
+            }
+            assert_eq!((done, ring.len()), (0, capacity));
+            // SAFETY: peeked at, 8 bytes.
+            let found = unsafe { std::slice::from_raw_parts(oldest, 8) };
+            assert_eq!(found, element(8, lap));
+            assert_eq!(ring.release(oldest), Outcome::Ok);
+            for i in 1..capacity {
+                assert_eq!(ring.get().unwrap(), element(8, lap + i));
+            }
+            assert_eq!(ring.get(), Err(Outcome::Empty));
+        }
+        // Refused by closing, a claim is kept: still nothing else may use its slot.
+        let mut slot = std::ptr::null_mut();
+        assert_eq!(ring.claim(&mut slot), Outcome::Ok);
+        // SAFETY: claimed, 8 bytes.
+        unsafe { slot.write_bytes(3, 8) };
+        ring.close();
+        for _ in 0..2 {
+            // SAFETY: written above.
+            assert_eq!(unsafe { ring.commit(slot) }, Outcome::Closed);
+            assert_eq!(ring.claim(&mut std::ptr::null_mut()), Outcome::Invalid);
+            assert_eq!(ring.put(&[1; 8]), Outcome::Invalid);
+        }
+        assert_eq!(ring.abandon(slot), Outcome::Ok);
+        assert_eq!(ring.put(&[1; 8]), Outcome::Closed);
+    }
+}
+
+#[test]
+fn spsc_a_lent_record_is_not_used_meanwhile() {
+    let ring = records(Strategy::Spsc, 2, 16);
+    let mut slot = std::ptr::null_mut();
+    assert_eq!(ring.claim(&mut slot), Outcome::Ok);
+    assert_eq!(ring.put_record(b"no"), Outcome::Invalid);
+    // SAFETY: claimed, 16 bytes.
+    unsafe {
+        slot.copy_from(b"yes".as_ptr(), 3);
+        assert_eq!(ring.commit_record(slot, 3), Outcome::Ok);
+    }
+    assert_eq!(ring.put_record(b"and"), Outcome::Ok);
+    let (mut read, mut len) = (std::ptr::null(), 0);
+    assert_eq!(ring.peek(&mut read, &mut len), Outcome::Ok);
+    assert_eq!(ring.get_record(16).0, Outcome::Invalid);
+    // SAFETY: peeked at, `len` bytes.
+    assert_eq!(unsafe { std::slice::from_raw_parts(read, len) }, b"yes");
+    assert_eq!(ring.release(read), Outcome::Ok);
+    assert_eq!(ring.get_record(16).2[..3], *b"and");
 }

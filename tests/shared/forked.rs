@@ -21,9 +21,89 @@ fn in_child(body: impl FnOnce() -> i32) -> i32 {
     }
 }
 
+/// A small number for an answer of the typed face: the element, or why not.
+fn got<E>(answer: Result<u64, E>, closed: impl Fn(&E) -> bool) -> i32 {
+    match answer {
+        Ok(value) => i32::try_from(value).unwrap(),
+        Err(why) if closed(&why) => 100,
+        Err(_) => 101,
+    }
+}
+
+/// A private ring of the parent is closed to the child, in every kind of call, and as it was to the parent.
+fn typed_private(strategy: Strategy) {
+    let ring = RingBuffer::<u64>::builder()
+        .strategy(strategy)
+        .capacity(4)
+        .build()
+        .unwrap();
+    let (mut tx, mut rx) = (ring.producer().unwrap(), ring.consumer().unwrap());
+    tx.push(1).unwrap();
+    let refused = in_child(|| {
+        assert_eq!(tx.try_push(2), Err(TryPushError::Closed(2)));
+        assert_eq!(tx.push(3), Err(PushError::Closed(3)), "nobody to wait for");
+        assert_eq!(
+            tx.try_push_batch(&mut [4].into_iter()),
+            Err(TryPushError::Closed(()))
+        );
+        assert_eq!(tx.try_push_slice(&[5]), Err(TryPushError::Closed(())));
+        assert!(tx.try_claim().is_err());
+        assert_eq!(rx.try_pop(), Err(TryPopError::Closed));
+        assert_eq!(rx.pop(), Err(PopError::Closed));
+        assert_eq!(rx.try_iter().next(), None);
+        assert_eq!(
+            rx.try_pop_batch(&mut Vec::new(), 4),
+            Err(TryPopError::Closed)
+        );
+        assert_eq!(rx.try_peek().err(), Some(TryPopError::Closed));
+        assert!(matches!(ring.try_producer(), Err(BuildError::Invalid(_))));
+        assert!(matches!(ring.try_consumer(), Err(BuildError::Invalid(_))));
+        7
+    });
+    assert_eq!(refused, 7);
+    assert_eq!(rx.pop(), Ok(1));
+    assert_eq!(tx.try_push(6), Ok(()));
+    assert!(!ring.is_closed());
+}
+
+/// A shared ring goes on in the child, without the sides that only one may have.
+fn typed_shared(strategy: Strategy, name: &str) {
+    let many = strategy.traits().producers == Arity::Many;
+    let ring: RingBuffer<u64> =
+        Ring::open(&options(name, strategy, 4, OpenMode::CreateNew)).unwrap();
+    let (mut tx, mut rx) = (ring.producer().unwrap(), ring.consumer().unwrap());
+    tx.push(1).unwrap();
+    let push = |tx: &mut turtle_buffers::Producer<u64>, value| {
+        got(tx.try_push(value).map(|()| 0), |why| {
+            matches!(why, TryPushError::Closed(_))
+        })
+    };
+    let pop = |rx: &mut turtle_buffers::Consumer<u64>| {
+        got(rx.try_pop(), |why| *why == TryPopError::Closed)
+    };
+    assert_eq!(in_child(|| push(&mut tx, 2)), if many { 0 } else { 100 });
+    assert_eq!(in_child(|| pop(&mut rx)), if many { 1 } else { 100 });
+    // What the parent has, it has still, and nothing came or went unseen.
+    assert_eq!(pop(&mut rx), if many { 2 } else { 1 });
+    assert_eq!(push(&mut tx, 3), 0);
+    assert_eq!(
+        in_child(|| i32::from(ring.producer().is_some())),
+        i32::from(many)
+    );
+    // A side that is free the child may have.
+    drop(rx);
+    let child = in_child(|| pop(&mut ring.consumer().unwrap()));
+    assert_eq!(child, 3);
+    assert_eq!(push(&mut tx, 4), 0);
+    assert_eq!(pop(&mut ring.consumer().unwrap()), 4);
+    Segment::unlink(name).unwrap();
+}
+
 pub(crate) fn fork(argument: &str) {
     let (strategy, name) = argument.split_once(' ').unwrap();
     let strategy: Strategy = strategy.parse().unwrap();
+    typed_private(strategy);
+    typed_shared(strategy, &format!("{name}-typed"));
     let push = |ring: &dyn DynRing, value: u64| {
         // SAFETY: one element.
         unsafe { ring.try_push((&raw const value).cast()) as i32 + 50 }

@@ -21,7 +21,9 @@ fn limit(timeout_ns: u64) -> Option<Duration> {
 #[derive(Clone, Copy)]
 enum Family {
     Elements,
-    Record { len: usize },
+    Put { len: usize },
+    Take { len: usize, cap: usize },
+    Lend,
     Slot { records: Option<bool>, len: usize },
 }
 
@@ -59,7 +61,7 @@ fn explain(ring: &Arc<dyn DynRing>, outcome: Outcome, family: Family) {
     let room = ring.elem_size();
     let text = match (family, ring.has_records()) {
         (Family::Elements, true) => "this ring holds records: use the _record calls".into(),
-        (Family::Record { .. }, false)
+        (Family::Put { .. } | Family::Take { .. }, false)
         | (
             Family::Slot {
                 records: Some(true),
@@ -75,13 +77,20 @@ fn explain(ring: &Arc<dyn DynRing>, outcome: Outcome, family: Family) {
             },
             true,
         ) => "this ring holds records: turtle_commit_record says how long this one is".into(),
-        (Family::Record { len } | Family::Slot { len, .. }, true) if len > room => {
+        (Family::Put { len } | Family::Slot { len, .. }, true) if len > room => {
             format!("a record of {len} bytes does not fit: elem_size is {room}")
         }
-        (Family::Record { len }, true) => {
+        (Family::Take { len, cap }, true) if len > cap => {
             format!("the next record has {len} bytes and stays; pass that much room")
         }
-        _ => {
+        (Family::Elements | Family::Put { .. } | Family::Take { .. } | Family::Lend, _) => {
+            format!(
+                "{} lends one slot at a time on each side, and this side's is out: first end the claim with \
+                 turtle_commit or turtle_abandon, the peek with turtle_release",
+                ring.strategy().name()
+            )
+        }
+        (Family::Slot { .. }, _) => {
             "this is no slot that is lent out now: not from this ring, or given back already".into()
         }
     };
@@ -143,9 +152,7 @@ impl<P: Push + ?Sized> Side<'_, P> {
         };
         // SAFETY: the caller's promise.
         let outcome = unsafe { self.side.push_record(data, len, limit(timeout_ns)) };
-        answer(outcome, |why| {
-            explain(self.ring, why, Family::Record { len })
-        })
+        answer(outcome, |why| explain(self.ring, why, Family::Put { len }))
     }
 
     /// # Safety
@@ -164,16 +171,7 @@ impl<P: Push + ?Sized> Side<'_, P> {
             // SAFETY: checked above.
             unsafe { slot.write(lent.cast()) };
         }
-        answer(outcome, |why| {
-            explain(
-                self.ring,
-                why,
-                Family::Slot {
-                    records: None,
-                    len: 0,
-                },
-            )
-        })
+        answer(outcome, |why| explain(self.ring, why, Family::Lend))
     }
 
     /// # Safety
@@ -300,7 +298,7 @@ impl<C: Pop + ?Sized> Side<'_, C> {
             unsafe { len.write(found) };
         }
         answer(outcome, |why| {
-            explain(self.ring, why, Family::Record { len: found })
+            explain(self.ring, why, Family::Take { len: found, cap })
         })
     }
 
@@ -333,16 +331,7 @@ impl<C: Pop + ?Sized> Side<'_, C> {
                 }
             }
         }
-        answer(outcome, |why| {
-            explain(
-                self.ring,
-                why,
-                Family::Slot {
-                    records: None,
-                    len: 0,
-                },
-            )
-        })
+        answer(outcome, |why| explain(self.ring, why, Family::Lend))
     }
 
     #[inline(always)]

@@ -330,8 +330,8 @@ pub unsafe extern "C" fn turtle_pop_record(
 /// Lends a slot to write in: `elem_size` bytes, aligned as the options say. turtle_commit publishes it.
 ///
 /// What the bytes are before is unspecified. Each claim is ended by one commit or abandon; one that is forgotten keeps
-/// its slot: later pops of TURTLE_TURN answer TURTLE_BUSY there. TURTLE_SPSC lends one slot at a time, the same again,
-/// and says TURTLE_CLOSED at the commit only.
+/// its slot: later pops of TURTLE_TURN answer TURTLE_BUSY there. TURTLE_SPSC lends one slot at a time: until it is
+/// committed or abandoned, every other push and claim answers TURTLE_ERR_INVALID. It says TURTLE_CLOSED at the commit only.
 /// Returns as turtle_try_push; `*slot` is written on success only.
 /// Threads: any, as turtle_try_push. Progress: always returns, no system call.
 #[unsafe(no_mangle)]
@@ -400,7 +400,8 @@ pub unsafe extern "C" fn turtle_abandon(
 
 /// Takes the oldest element and lends its slot to read, until turtle_release.
 ///
-/// The slot counts as taken for the room in the ring only when it is released. TURTLE_SPSC lends one at a time.
+/// The slot counts as taken for the room in the ring only when it is released. TURTLE_SPSC lends one at a time: until it
+/// is released, every other pop and peek answers TURTLE_ERR_INVALID.
 /// Returns as turtle_try_pop; `*slot` is written on success only.
 /// Threads: any, as turtle_try_pop. Progress: always returns, no system call.
 #[unsafe(no_mangle)]

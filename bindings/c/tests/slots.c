@@ -134,6 +134,51 @@ static void a_full_ring_lends_nothing(void) {
     }
 }
 
+static void spsc_lends_one_slot_at_a_time(void) {
+    turtle_buffer *ring = ring_of(TURTLE_SPSC, 4, 8), *texts;
+    turtle_options options = options_for(TURTLE_SPSC, 2, 16);
+    void *slot, *other = NULL;
+    const void *lent, *next = NULL;
+    uint64_t number = 7, out[2] = {0, 0};
+    size_t done, len = 0;
+    OK(turtle_claim(ring, &slot));
+    memcpy(slot, &number, sizeof number);
+    EQUAL(turtle_claim(ring, &other), TURTLE_ERR_INVALID);
+    CHECK(error_says("turtle_commit") && error_says("turtle_abandon") && other == NULL);
+    EQUAL(turtle_try_push(ring, out), TURTLE_ERR_INVALID);
+    CHECK(error_says("turtle_commit"));
+    EQUAL(turtle_push(ring, out, TURTLE_FOREVER), TURTLE_ERR_INVALID);
+    EQUAL(turtle_try_push_n(ring, out, 2, &done), TURTLE_ERR_INVALID);
+    EQUAL(done, 0);
+    EQUAL(turtle_try_pop(ring, out), TURTLE_EMPTY);
+    OK(turtle_commit(ring, slot));
+    OK(turtle_try_push(ring, &number));
+    OK(turtle_peek(ring, &lent));
+    EQUAL(turtle_peek(ring, &next), TURTLE_ERR_INVALID);
+    CHECK(error_says("turtle_release") && next == NULL);
+    EQUAL(turtle_pop(ring, out, TURTLE_FOREVER), TURTLE_ERR_INVALID);
+    CHECK(error_says("turtle_release"));
+    EQUAL(turtle_pop_n(ring, out, 2, TURTLE_FOREVER, &done), TURTLE_ERR_INVALID);
+    EQUAL(*(const uint64_t *)lent, 7);
+    OK(turtle_release(ring, lent));
+    OK(turtle_try_pop(ring, out));
+    EQUAL(out[0], 7);
+    turtle_free(ring);
+
+    options.flags = TURTLE_RECORDS;
+    texts = open_or_fail(&options);
+    OK(turtle_claim(texts, &slot));
+    EQUAL(turtle_push_record(texts, "no", 2, 0), TURTLE_ERR_INVALID);
+    CHECK(error_says("turtle_commit"));
+    memcpy(slot, "yes", 3);
+    OK(turtle_commit_record(texts, slot, 3));
+    OK(turtle_peek(texts, &lent));
+    EQUAL(turtle_pop_record(texts, out, sizeof out, &len, 0), TURTLE_ERR_INVALID);
+    CHECK(error_says("turtle_release") && len == 0);
+    OK(turtle_release(texts, lent));
+    turtle_free(texts);
+}
+
 static void closing_meets_claims(void) {
     size_t e;
     for (e = 0; e < ENGINES; e++) {
@@ -204,6 +249,7 @@ const test_case slot_tests[] = {
     {"second_commits_and_strange_addresses_are_refused", second_commits_and_strange_addresses_are_refused},
     {"abandoned_claims_leave_no_trace", abandoned_claims_leave_no_trace},
     {"a_full_ring_lends_nothing", a_full_ring_lends_nothing},
+    {"spsc_lends_one_slot_at_a_time", spsc_lends_one_slot_at_a_time},
     {"closing_meets_claims", closing_meets_claims},
     {"handles_lend_slots_too", handles_lend_slots_too},
     {NULL, NULL},
