@@ -15,7 +15,7 @@ int main() {
         while (auto line = ring.pop()) lines += *line == "line";
     });
     std::size_t accepted = 0;
-    while (accepted < 5'000) accepted += ring.push("line") ? 1 : 0;
+    for (; accepted < 5'000; ++accepted) CHECK(ring.push("line"));
     ring.close();
     consumer.join(); // it was told after the last line, not before
     CHECK(lines == accepted);

@@ -89,9 +89,7 @@ std::uint64_t monotonic_nanos() {
 
 /// Pushes the lines from `given.start` on; answers how many.
 std::uint64_t produce(const arguments& given) {
-    turtle::options there;
-    there.mode = turtle::open_mode::attach;
-    turtle::record_ring ring(given.ring, 0, there); // sizes and strategy: whatever is there
+    auto ring = turtle::record_ring::attach(given.ring); // sizes and strategy: whatever is there
 
     std::uint64_t line_number = 0, pushed = 0;
     std::string path, line, record;

@@ -1,7 +1,6 @@
 // Hand-over between processes: the ring is found by its name. This program starts itself a second time, as producer.
 #include <cstdint>
 #include <cstdio>
-#include <cstring>
 #include <string>
 
 #include <spawn.h>
@@ -19,9 +18,7 @@ struct tick { // plain data: what shared_ring asks for
 constexpr std::uint64_t ticks = 100'000;
 
 static int produce(const std::string& name) {
-    turtle::options there;
-    there.mode = turtle::open_mode::attach; // strategy and capacity: whatever is there
-    turtle::shared_ring<tick> ring(name, there);
+    auto ring = turtle::shared_ring<tick>::attach(name); // strategy and capacity: whatever is there
     for (std::uint64_t i = 0; i < ticks; ++i)
         if (!ring.push({i, 0.25 * static_cast<double>(i)})) return 1;
     ring.close();
@@ -32,11 +29,7 @@ int main(int argc, char** argv) {
     if (argc == 2) return produce(argv[1]);
 
     const std::string name = "/turtle-example-" + std::to_string(getpid());
-    turtle::options wanted;
-    wanted.capacity = 128;
-    wanted.strategy = turtle::strategy::spsc; // one producer, one consumer
-    wanted.mode = turtle::open_mode::create_new;
-    turtle::shared_ring<tick> ring(name, wanted);
+    turtle::shared_ring<tick> ring(name, 128, turtle::strategy::spsc, turtle::open_mode::create_new);
 
     pid_t child = 0;
     char* const arguments[] = {argv[0], const_cast<char*>(name.c_str()), nullptr};

@@ -18,6 +18,7 @@
 // Errors.    `try_` calls throw nothing of their own; waiting calls throw std::system_error for what is not an everyday
 //            outcome (no_handle, interrupted, invalid …), their error_code overloads do not. Constructors throw;
 //            create() beside them does not. Exceptions of T's own constructors pass; nothing is pushed then.
+//            With -fno-exceptions, what would throw says so on stderr and ends the program.
 // Threads.   Any number of threads may use one ring, as far as the strategy allows: on strategy::spsc the first thread
 //            to push (to pop) owns that side, see release_thread(). A producer or consumer handle is for one thread at
 //            a time. Moving or destroying a ring is for one thread, when nobody else uses it.
@@ -33,7 +34,6 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <iterator>
 #include <memory>
 #include <new>
@@ -44,7 +44,11 @@
 #include <type_traits>
 #include <utility>
 #include <vector>
-#if defined(__has_include) && __cplusplus >= 202002L
+#ifndef __cpp_exceptions
+#include <cstdio>
+#include <cstdlib>
+#endif
+#if __cplusplus >= 202002L
 #include <version>
 #endif
 #ifdef __cpp_lib_span
@@ -87,7 +91,8 @@ enum class errc : int {
 };
 
 /// The category of errc, "turtle". Its codes compare equal to the std::errc that means the same, where one does.
-inline const std::error_category& category() noexcept {
+// Categories compare by address: one for the whole process, in libraries built with -fvisibility=hidden, too.
+[[gnu::visibility("default")]] inline const std::error_category& category() noexcept {
     struct turtle_category final : std::error_category {
         const char* name() const noexcept override { return "turtle"; }
         std::string message(int code) const override { return turtle_status_str(code); }
@@ -147,6 +152,9 @@ struct options {
     std::uint32_t max_threads = 0;                ///< participants of strategies that keep records; 0: default
 };
 
+/// Names the elements of a record_ring: `producer<record>`. They are pushed as std::string_view, popped as std::string.
+struct record;
+
 /// What a ring is and what has happened to it; see turtle_stats.
 using statistics = turtle_stats;
 
@@ -186,6 +194,12 @@ inline turtle_status push_n(turtle_buffer* h, const void* e, std::size_t n, std:
 inline turtle_status push_n(turtle_producer* h, const void* e, std::size_t n, std::size_t* done) noexcept {
     return turtle_producer_try_push_n(h, e, n, done);
 }
+inline turtle_status push_record(turtle_buffer* h, std::string_view r, std::uint64_t ns) noexcept {
+    return turtle_push_record(h, r.data(), r.size(), ns);
+}
+inline turtle_status push_record(turtle_producer* h, std::string_view r, std::uint64_t ns) noexcept {
+    return turtle_producer_push_record(h, r.data(), r.size(), ns);
+}
 inline turtle_status pop_n(turtle_buffer* h, void* e, std::size_t n, std::uint64_t ns, std::size_t* done) noexcept {
     return turtle_pop_n(h, e, n, ns, done);
 }
@@ -200,13 +214,17 @@ inline turtle_status claim(turtle_producer* h, void** s, std::uint64_t ns) noexc
 }
 inline turtle_status commit(turtle_buffer* h, void* s) noexcept { return turtle_commit(h, s); }
 inline turtle_status commit(turtle_producer* h, void* s) noexcept { return turtle_producer_commit(h, s); }
+inline turtle_status commit(turtle_buffer* h, void* s, std::size_t n) noexcept { return turtle_commit_record(h, s, n); }
+inline turtle_status commit(turtle_producer* h, void* s, std::size_t n) noexcept {
+    return turtle_producer_commit_record(h, s, n);
+}
 inline turtle_status abandon(turtle_buffer* h, void* s) noexcept { return turtle_abandon(h, s); }
 inline turtle_status abandon(turtle_producer* h, void* s) noexcept { return turtle_producer_abandon(h, s); }
-inline turtle_status peek(turtle_buffer* h, const void** s, std::uint64_t ns) noexcept {
-    return turtle_peek_timeout(h, s, nullptr, ns);
+inline turtle_status peek(turtle_buffer* h, const void** s, std::size_t* n, std::uint64_t ns) noexcept {
+    return turtle_peek_timeout(h, s, n, ns);
 }
-inline turtle_status peek(turtle_consumer* h, const void** s, std::uint64_t ns) noexcept {
-    return turtle_consumer_peek_timeout(h, s, nullptr, ns);
+inline turtle_status peek(turtle_consumer* h, const void** s, std::size_t* n, std::uint64_t ns) noexcept {
+    return turtle_consumer_peek_timeout(h, s, n, ns);
 }
 inline turtle_status release(turtle_buffer* h, const void* s) noexcept { return turtle_release(h, s); }
 inline turtle_status release(turtle_consumer* h, const void* s) noexcept { return turtle_consumer_release(h, s); }
@@ -219,11 +237,16 @@ struct freer {
 template <class Handle>
 using owned = std::unique_ptr<Handle, freer>;
 
-[[noreturn]] inline void fail(turtle_status why) {
-    std::error_code code(why, category());
-    if (why < 0) throw std::system_error(code, turtle_last_error());
-    throw std::system_error(code);
+/// The one place that throws.
+[[noreturn]] inline void fail(turtle_status why, const char* what) {
+#ifdef __cpp_exceptions
+    throw std::system_error(std::error_code(why, category()), what);
+#else
+    std::fprintf(stderr, "turtle: %s: %s\n", what, turtle_status_str(why));
+    std::abort();
+#endif
 }
+[[noreturn]] inline void fail(turtle_status why) { fail(why, why < 0 ? turtle_last_error() : "a waiting call"); }
 /// For waiting calls: done, closed, or an exception.
 inline bool done_or_closed(turtle_status why) {
     if (why != TURTLE_OK && why != TURTLE_CLOSED) fail(why);
@@ -265,6 +288,21 @@ struct within {
         return attempt(ns);
     }
 };
+/// One time for several waits.
+struct altogether {
+    std::uint64_t ns;
+    std::chrono::steady_clock::time_point start;
+    template <class Rep, class Period>
+    explicit altogether(std::chrono::duration<Rep, Period> time) : ns(within(time).ns), start(std::chrono::steady_clock::now()) {}
+    template <class F>
+    turtle_status operator()(F&& attempt) const {
+        if (ns == TURTLE_FOREVER || ns == 0) return attempt(ns);
+        const auto spent = static_cast<std::uint64_t>(std::chrono::nanoseconds(std::chrono::steady_clock::now() - start).count());
+        if (spent < ns) return attempt(ns - spent);
+        const turtle_status status = attempt(std::uint64_t{0});
+        return status == TURTLE_FULL || status == TURTLE_BUSY ? TURTLE_TIMEOUT : status;
+    }
+};
 template <class Clock, class Duration>
 struct until {
     std::chrono::time_point<Clock, Duration> deadline;
@@ -301,6 +339,16 @@ struct unless_stopped {
 template <class T>
 inline constexpr bool is_plain = std::is_trivially_copyable_v<T> && std::is_move_constructible_v<T>;
 
+/// Copied as bytes, and yet of no use elsewhere: places in the memory of this process.
+template <class T>
+inline constexpr bool is_address = std::is_pointer_v<T> || std::is_member_pointer_v<T> || std::is_null_pointer_v<T>;
+template <class Char, class Traits>
+inline constexpr bool is_address<std::basic_string_view<Char, Traits>> = true;
+#ifdef __cpp_lib_span
+template <class U, std::size_t Extent>
+inline constexpr bool is_address<std::span<U, Extent>> = true;
+#endif
+
 template <class T>
 T* object_at(void* at) noexcept {
     return std::launder(static_cast<T*>(at));
@@ -331,6 +379,22 @@ constexpr bool is_contiguous() {
 /// Elements that a call for other iterators moves at a time, through the stack.
 template <class T>
 inline constexpr std::size_t chunk = sizeof(T) < 2048 ? 2048 / sizeof(T) : 1;
+
+/// What goes in, and what comes out.
+template <class T>
+struct element {
+    using in = T;
+    using out = T;
+    static constexpr bool is_record = false;
+    static constexpr bool by_bytes = is_plain<T>; // the library copies it
+};
+template <>
+struct element<record> {
+    using in = std::string_view;
+    using out = std::string;
+    static constexpr bool is_record = true;
+    static constexpr bool by_bytes = false;
+};
 
 template <class T>
 constexpr void check_element() {
@@ -455,11 +519,95 @@ private:
     friend class detail::popper;
     template <class Limit>
     read_claim(Handle* handle, Limit&& limit) : handle_(handle) {
-        why_ = static_cast<errc>(limit([&](std::uint64_t ns) { return detail::peek(handle_, &slot_, ns); }));
+        why_ = static_cast<errc>(limit([&](std::uint64_t ns) { return detail::peek(handle_, &slot_, nullptr, ns); }));
     }
 
     Handle* handle_;
     const void* slot_ = nullptr;
+    errc why_ = errc::success;
+};
+
+/// A slot lent to write a record in: size() bytes at data(), of which commit(n) publishes the first n. A contiguous
+/// range, so that a std::span can be made of it.
+template <class Handle>
+class [[nodiscard]] write_claim<record, Handle> {
+public:
+    write_claim(write_claim&& other) noexcept
+        : handle_(other.handle_), slot_(std::exchange(other.slot_, nullptr)), size_(std::exchange(other.size_, 0)),
+          why_(std::exchange(other.why_, errc::invalid)) {}
+    write_claim& operator=(write_claim&&) = delete;
+    ~write_claim() { abandon(); }
+
+    [[nodiscard]] explicit operator bool() const noexcept { return slot_ != nullptr; }
+    [[nodiscard]] errc why() const noexcept { return why_; }
+    [[nodiscard]] char* data() const noexcept { return static_cast<char*>(slot_); }
+    [[nodiscard]] std::size_t size() const noexcept { return size_; }
+    [[nodiscard]] char* begin() const noexcept { return data(); }
+    [[nodiscard]] char* end() const noexcept { return data() + size_; }
+
+    /// Publishes the first `length` bytes and gives the slot up. `false` keeps it: closed (or full) by now, or
+    /// errc::invalid for more than size() bytes.
+    [[nodiscard]] bool commit(std::size_t length) noexcept {
+        why_ = slot_ == nullptr ? errc::invalid : static_cast<errc>(detail::commit(handle_, slot_, length));
+        if (why_ != errc::success) return false;
+        slot_ = nullptr;
+        size_ = 0;
+        return true;
+    }
+    void abandon() noexcept {
+        size_ = 0;
+        if (slot_ != nullptr) static_cast<void>(detail::abandon(handle_, std::exchange(slot_, nullptr)));
+    }
+
+private:
+    template <class, class, class>
+    friend class detail::pusher;
+    template <class Limit>
+    write_claim(Handle* handle, Limit&& limit, std::size_t room) : handle_(handle) {
+        why_ = static_cast<errc>(limit([&](std::uint64_t ns) { return detail::claim(handle_, &slot_, ns); }));
+        if (slot_ != nullptr) size_ = room;
+    }
+
+    Handle* handle_;
+    void* slot_ = nullptr;
+    std::size_t size_ = 0;
+    errc why_ = errc::success;
+};
+
+/// The oldest record, taken and lent to read: `*claim` is a std::string_view of the slot.
+template <class Handle>
+class [[nodiscard]] read_claim<record, Handle> {
+public:
+    read_claim(read_claim&& other) noexcept
+        : handle_(other.handle_), slot_(std::exchange(other.slot_, nullptr)), size_(std::exchange(other.size_, 0)),
+          why_(std::exchange(other.why_, errc::invalid)) {}
+    read_claim& operator=(read_claim&&) = delete;
+    ~read_claim() { release(); }
+
+    [[nodiscard]] explicit operator bool() const noexcept { return slot_ != nullptr; }
+    [[nodiscard]] errc why() const noexcept { return why_; }
+    [[nodiscard]] std::string_view operator*() const noexcept { return {data(), size_}; }
+    [[nodiscard]] const char* data() const noexcept { return static_cast<const char*>(slot_); }
+    [[nodiscard]] std::size_t size() const noexcept { return size_; }
+    [[nodiscard]] const char* begin() const noexcept { return data(); }
+    [[nodiscard]] const char* end() const noexcept { return data() + size_; }
+
+    void release() noexcept {
+        size_ = 0;
+        if (slot_ != nullptr) static_cast<void>(detail::release(handle_, std::exchange(slot_, nullptr)));
+    }
+
+private:
+    template <class, class, class>
+    friend class detail::popper;
+    template <class Limit>
+    read_claim(Handle* handle, Limit&& limit) : handle_(handle) {
+        why_ = static_cast<errc>(limit([&](std::uint64_t ns) { return detail::peek(handle_, &slot_, &size_, ns); }));
+    }
+
+    Handle* handle_;
+    const void* slot_ = nullptr;
+    std::size_t size_ = 0;
     errc why_ = errc::success;
 };
 
@@ -470,20 +618,21 @@ namespace detail {
 /// The pushing calls. `Self` has raw(), the C handle.
 template <class T, class Self, class Handle>
 class pusher {
+    using in = typename element<T>::in;
     template <class U>
-    using if_element = std::enable_if_t<std::is_convertible_v<U&&, T>, int>;
+    using if_element = std::enable_if_t<std::is_convertible_v<U&&, in>, int>;
     template <class... Args>
-    static constexpr bool nothrow = std::is_nothrow_constructible_v<T, Args...>;
+    static constexpr bool nothrow = std::is_nothrow_constructible_v<in, Args...>;
 
 public:
     /// Appends one element, or says at once that it cannot: errc::full, busy, closed, no_handle.
     /// An rvalue that is refused keeps its value. (A closed ring may take it first and move it back: that needs a move
     /// assignment that cannot throw.)
-    template <class U = T, if_element<U> = 0>
+    template <class U = in, if_element<U> = 0>
     [[nodiscard]] bool try_push(U&& value) noexcept(nothrow<U>) {
         return give(at_once{}, std::forward<U>(value)) == TURTLE_OK;
     }
-    template <class U = T, if_element<U> = 0>
+    template <class U = in, if_element<U> = 0>
     [[nodiscard]] bool try_push(U&& value, std::error_code& why) noexcept(nothrow<U>) {
         return tell(give(at_once{}, std::forward<U>(value)), why);
     }
@@ -495,11 +644,11 @@ public:
     }
 
     /// Appends one element, waiting for room. `false`: the ring is closed.
-    template <class U = T, if_element<U> = 0>
+    template <class U = in, if_element<U> = 0>
     [[nodiscard]] bool push(U&& value) {
         return done_or_closed(give(for_ever{}, std::forward<U>(value)));
     }
-    template <class U = T, if_element<U> = 0>
+    template <class U = in, if_element<U> = 0>
     [[nodiscard]] bool push(U&& value, std::error_code& why) noexcept(nothrow<U>) {
         return tell(give(for_ever{}, std::forward<U>(value)), why);
     }
@@ -509,20 +658,20 @@ public:
     }
 
     /// Appends one element, waiting for room as long as that. A time of 0 or less is try_push.
-    template <class Rep, class Period, class U = T, if_element<U> = 0>
+    template <class Rep, class Period, class U = in, if_element<U> = 0>
     [[nodiscard]] bool try_push_for(U&& value, std::chrono::duration<Rep, Period> time) noexcept(nothrow<U>) {
         return give(within(time), std::forward<U>(value)) == TURTLE_OK;
     }
-    template <class Rep, class Period, class U = T, if_element<U> = 0>
+    template <class Rep, class Period, class U = in, if_element<U> = 0>
     [[nodiscard]] bool try_push_for(U&& value, std::chrono::duration<Rep, Period> time,
                                     std::error_code& why) noexcept(nothrow<U>) {
         return tell(give(within(time), std::forward<U>(value)), why);
     }
-    template <class Clock, class Dur, class U = T, if_element<U> = 0>
+    template <class Clock, class Dur, class U = in, if_element<U> = 0>
     [[nodiscard]] bool try_push_until(U&& value, std::chrono::time_point<Clock, Dur> when) noexcept(nothrow<U>) {
         return give(until<Clock, Dur>{when}, std::forward<U>(value)) == TURTLE_OK;
     }
-    template <class Clock, class Dur, class U = T, if_element<U> = 0>
+    template <class Clock, class Dur, class U = in, if_element<U> = 0>
     [[nodiscard]] bool try_push_until(U&& value, std::chrono::time_point<Clock, Dur> when,
                                       std::error_code& why) noexcept(nothrow<U>) {
         return tell(give(until<Clock, Dur>{when}, std::forward<U>(value)), why);
@@ -544,65 +693,91 @@ public:
     /// Appends all of them, waiting for room; fewer only if the ring is closed.
     template <class It>
     [[nodiscard]] std::size_t push_bulk(It first, std::size_t n) {
-        std::size_t all = 0;
-        while (all < n) {
-            std::size_t done = 0;
-            const turtle_status status = give_run(first, n - all, done);
-            all += done;
-            if (all == n) break;
-            if (done == 0 && status != TURTLE_FULL && status != TURTLE_BUSY) {
-                done_or_closed(status);
-                break;
-            }
-            if (!push(*first)) break;
-            ++first;
-            ++all;
-        }
-        return all;
+        turtle_status status;
+        const std::size_t done = give_all(for_ever{}, first, n, status);
+        done_or_closed(status);
+        return done;
+    }
+    template <class It>
+    [[nodiscard]] std::size_t push_bulk(It first, std::size_t n, std::error_code& why) {
+        turtle_status status;
+        const std::size_t done = give_all(for_ever{}, first, n, status);
+        tell(status, why);
+        return done;
+    }
+    /// Appends as many as there is room for within that time, all waits together.
+    template <class It, class Rep, class Period>
+    [[nodiscard]] std::size_t try_push_bulk_for(It first, std::size_t n, std::chrono::duration<Rep, Period> time) {
+        std::error_code why;
+        return try_push_bulk_for(first, n, time, why);
+    }
+    template <class It, class Rep, class Period>
+    [[nodiscard]] std::size_t try_push_bulk_for(It first, std::size_t n, std::chrono::duration<Rep, Period> time,
+                                                std::error_code& why) {
+        turtle_status status;
+        const std::size_t done = give_all(altogether(time), first, n, status);
+        tell(status, why);
+        return done;
     }
 #ifdef __cpp_lib_span
-    [[nodiscard]] std::size_t try_push_bulk(std::span<const T> elements) {
+    [[nodiscard]] std::size_t try_push_bulk(std::span<const in> elements) {
         return try_push_bulk(elements.data(), elements.size());
     }
-    [[nodiscard]] std::size_t push_bulk(std::span<const T> elements) {
+    [[nodiscard]] std::size_t try_push_bulk(std::span<const in> elements, std::error_code& why) {
+        return try_push_bulk(elements.data(), elements.size(), why);
+    }
+    [[nodiscard]] std::size_t push_bulk(std::span<const in> elements) {
         return push_bulk(elements.data(), elements.size());
+    }
+    [[nodiscard]] std::size_t push_bulk(std::span<const in> elements, std::error_code& why) {
+        return push_bulk(elements.data(), elements.size(), why);
     }
 #endif
 
     /// Lends a slot to write in, or says at once why not; see write_claim.
-    [[nodiscard]] write_claim<T, Handle> try_claim() noexcept { return {handle(), at_once{}}; }
+    [[nodiscard]] write_claim<T, Handle> try_claim() noexcept { return lend(at_once{}); }
     /// As try_claim, waiting for room.
-    [[nodiscard]] write_claim<T, Handle> claim() noexcept { return {handle(), for_ever{}}; }
+    [[nodiscard]] write_claim<T, Handle> claim() noexcept { return lend(for_ever{}); }
     template <class Rep, class Period>
     [[nodiscard]] write_claim<T, Handle> try_claim_for(std::chrono::duration<Rep, Period> time) noexcept {
-        return {handle(), within(time)};
+        return lend(within(time));
     }
 
 #ifdef __cpp_lib_jthread
     /// As push, until a stop is requested (errc::interrupted, noticed within about 10 ms). `false`: closed or stopped.
-    template <class U = T, if_element<U> = 0>
+    template <class U = in, if_element<U> = 0>
     [[nodiscard]] bool push(U&& value, std::stop_token stop) {
         const turtle_status status = give(unless_stopped{std::move(stop)}, std::forward<U>(value));
         return status != TURTLE_INTERRUPTED && done_or_closed(status);
     }
-    template <class U = T, if_element<U> = 0>
+    template <class U = in, if_element<U> = 0>
     [[nodiscard]] bool push(U&& value, std::stop_token stop, std::error_code& why) noexcept(nothrow<U>) {
         return tell(give(unless_stopped{std::move(stop)}, std::forward<U>(value)), why);
     }
-    template <class Rep, class Period, class U = T, if_element<U> = 0>
+    template <class Rep, class Period, class U = in, if_element<U> = 0>
     [[nodiscard]] bool try_push_for(U&& value, std::chrono::duration<Rep, Period> time,
                                     std::stop_token stop) noexcept(nothrow<U>) {
         return give(unless_stopped{std::move(stop), within(time).ns}, std::forward<U>(value)) == TURTLE_OK;
     }
 #endif
 #ifdef __cpp_lib_expected
-    template <class U = T, if_element<U> = 0>
+    template <class U = in, if_element<U> = 0>
     [[nodiscard]] std::expected<void, errc> try_push(U&& value, as_expected_t) noexcept(nothrow<U>) {
         return expect(give(at_once{}, std::forward<U>(value)));
     }
-    template <class U = T, if_element<U> = 0>
+    template <class U = in, if_element<U> = 0>
     [[nodiscard]] std::expected<void, errc> push(U&& value, as_expected_t) noexcept(nothrow<U>) {
         return expect(give(for_ever{}, std::forward<U>(value)));
+    }
+    template <class Rep, class Period, class U = in, if_element<U> = 0>
+    [[nodiscard]] std::expected<void, errc> try_push_for(U&& value, std::chrono::duration<Rep, Period> time,
+                                                         as_expected_t) noexcept(nothrow<U>) {
+        return expect(give(within(time), std::forward<U>(value)));
+    }
+    template <class Clock, class Dur, class U = in, if_element<U> = 0>
+    [[nodiscard]] std::expected<void, errc> try_push_until(U&& value, std::chrono::time_point<Clock, Dur> when,
+                                                           as_expected_t) noexcept(nothrow<U>) {
+        return expect(give(until<Clock, Dur>{when}, std::forward<U>(value)));
     }
 #endif
 
@@ -615,9 +790,19 @@ private:
     }
 #endif
 
+    template <class Limit>
+    write_claim<T, Handle> lend(const Limit& limit) noexcept {
+        if constexpr (element<T>::is_record)
+            return {handle(), limit, static_cast<Self*>(this)->max_size()};
+        else
+            return {handle(), limit};
+    }
     template <class Limit, class... Args>
     turtle_status give(const Limit& limit, Args&&... args) {
-        if constexpr (!is_plain<T>) {
+        if constexpr (element<T>::is_record) {
+            const std::string_view bytes(std::forward<Args>(args)...);
+            return limit([&](std::uint64_t ns) { return push_record(handle(), bytes, ns); });
+        } else if constexpr (!is_plain<T>) {
             return give_in_place(limit, std::forward<Args>(args)...);
         } else if constexpr (sizeof...(Args) == 1 && (std::is_same_v<std::remove_cv_t<std::remove_reference_t<Args>>, T> && ...)) {
             return limit([&](std::uint64_t ns) { return detail::push(handle(), std::addressof(args)..., ns); });
@@ -641,6 +826,21 @@ private:
         return static_cast<turtle_status>(slot.why());
     }
 
+    /// All of the elements, as far as `limit` lets each wait; the reason if they are fewer.
+    template <class Limit, class It>
+    std::size_t give_all(const Limit& limit, It& first, std::size_t n, turtle_status& status) {
+        std::size_t all = 0;
+        for (status = TURTLE_OK; all < n; ++all, ++first) {
+            std::size_t done = 0;
+            status = give_run(first, n - all, done);
+            all += done;
+            if (all == n) break;
+            if (done == 0 && status != TURTLE_FULL && status != TURTLE_BUSY) break;
+            status = give(limit, *first);
+            if (status != TURTLE_OK) break;
+        }
+        return all;
+    }
     /// As many as fit, without waiting; `first` moves on by `done`. Not TURTLE_OK if `done` is 0.
     template <class It>
     turtle_status give_run(It& first, std::size_t n, std::size_t& done) {
@@ -649,10 +849,15 @@ private:
         done = 0;
         if (n == 0) return TURTLE_OK;
         turtle_status status = TURTLE_OK;
-        if constexpr (is_plain<T> && is_contiguous<It, T>()) {
+        if constexpr (!element<T>::by_bytes) {
+            for (; done < n; ++done, ++first) {
+                status = give(at_once{}, *first);
+                if (status != TURTLE_OK) break;
+            }
+        } else if constexpr (is_contiguous<It, T>()) {
             status = push_n(handle(), std::addressof(*first), n, &done);
             first += static_cast<typename std::iterator_traits<It>::difference_type>(done);
-        } else if constexpr (is_plain<T>) {
+        } else {
             while (done < n && status == TURTLE_OK) {
                 room<T[chunk<T>]> some;
                 const std::size_t count = n - done < chunk<T> ? n - done : chunk<T>;
@@ -664,11 +869,6 @@ private:
                 done += pushed;
                 if (pushed < count) break;
             }
-        } else {
-            for (; done < n; ++done, ++first) {
-                status = give(at_once{}, *first);
-                if (status != TURTLE_OK) break;
-            }
         }
         return done > 0 ? TURTLE_OK : status;
     }
@@ -677,81 +877,118 @@ private:
 /// The popping calls. `Self` has raw(), the C handle.
 template <class T, class Self, class Handle>
 class popper {
+    using out = typename element<T>::out;
+    static constexpr bool nothrow = !element<T>::is_record && std::is_nothrow_move_constructible_v<out>;
+    static constexpr bool nothrow_into = !element<T>::is_record && std::is_nothrow_move_assignable_v<out>;
+
 public:
     /// Takes the oldest element, or says at once that there is none: errc::empty, busy, closed, no_handle.
     /// If T's move throws, the element is gone (as it is for every pop).
-    [[nodiscard]] std::optional<T> try_pop() noexcept(std::is_nothrow_move_constructible_v<T>) {
+    [[nodiscard]] std::optional<out> try_pop() noexcept(nothrow) {
         turtle_status status;
         return take(at_once{}, status);
     }
-    [[nodiscard]] std::optional<T> try_pop(std::error_code& why) noexcept(std::is_nothrow_move_constructible_v<T>) {
+    [[nodiscard]] std::optional<out> try_pop(std::error_code& why) noexcept(nothrow) {
         return take(at_once{}, why);
     }
-    [[nodiscard]] bool try_pop(T& into) noexcept(std::is_nothrow_move_assignable_v<T>) {
+    [[nodiscard]] bool try_pop(out& into) noexcept(nothrow_into) {
         return take_into(at_once{}, into) == TURTLE_OK;
+    }
+    [[nodiscard]] bool try_pop(out& into, std::error_code& why) noexcept(nothrow_into) {
+        return tell(take_into(at_once{}, into), why);
     }
 
     /// Takes the oldest element, waiting for one. Nothing: the ring is closed and drained.
-    [[nodiscard]] std::optional<T> pop() {
+    [[nodiscard]] std::optional<out> pop() {
         turtle_status status;
-        std::optional<T> value = take(for_ever{}, status);
+        std::optional<out> value = take(for_ever{}, status);
         done_or_closed(status);
         return value;
     }
-    [[nodiscard]] std::optional<T> pop(std::error_code& why) noexcept(std::is_nothrow_move_constructible_v<T>) {
+    [[nodiscard]] std::optional<out> pop(std::error_code& why) noexcept(nothrow) {
         return take(for_ever{}, why);
     }
-    [[nodiscard]] bool pop(T& into) { return done_or_closed(take_into(for_ever{}, into)); }
+    [[nodiscard]] bool pop(out& into) { return done_or_closed(take_into(for_ever{}, into)); }
+    [[nodiscard]] bool pop(out& into, std::error_code& why) noexcept(nothrow_into) {
+        return tell(take_into(for_ever{}, into), why);
+    }
 
     /// Takes the oldest element, waiting as long as that. A time of 0 or less is try_pop.
     template <class Rep, class Period>
-    [[nodiscard]] std::optional<T> try_pop_for(std::chrono::duration<Rep, Period> time) {
+    [[nodiscard]] std::optional<out> try_pop_for(std::chrono::duration<Rep, Period> time) {
         turtle_status status;
         return take(within(time), status);
     }
     template <class Rep, class Period>
-    [[nodiscard]] std::optional<T> try_pop_for(std::chrono::duration<Rep, Period> time, std::error_code& why) {
+    [[nodiscard]] std::optional<out> try_pop_for(std::chrono::duration<Rep, Period> time, std::error_code& why) {
         return take(within(time), why);
     }
+    template <class Rep, class Period>
+    [[nodiscard]] bool try_pop_for(out& into, std::chrono::duration<Rep, Period> time) {
+        return take_into(within(time), into) == TURTLE_OK;
+    }
+    template <class Rep, class Period>
+    [[nodiscard]] bool try_pop_for(out& into, std::chrono::duration<Rep, Period> time, std::error_code& why) {
+        return tell(take_into(within(time), into), why);
+    }
     template <class Clock, class Dur>
-    [[nodiscard]] std::optional<T> try_pop_until(std::chrono::time_point<Clock, Dur> when) {
+    [[nodiscard]] std::optional<out> try_pop_until(std::chrono::time_point<Clock, Dur> when) {
         turtle_status status;
         return take(until<Clock, Dur>{when}, status);
     }
     template <class Clock, class Dur>
-    [[nodiscard]] std::optional<T> try_pop_until(std::chrono::time_point<Clock, Dur> when, std::error_code& why) {
+    [[nodiscard]] std::optional<out> try_pop_until(std::chrono::time_point<Clock, Dur> when, std::error_code& why) {
         return take(until<Clock, Dur>{when}, why);
     }
 
-    /// Takes up to `max` elements without waiting, and writes them to `out`; answers how many.
-    /// If `out` or T's move throws, elements taken with that one are gone: reserve room beforehand.
+    /// Takes up to `max` elements without waiting, and writes them to `to`; answers how many.
+    /// If `to` or T's move throws, elements taken with that one are gone: reserve room beforehand.
     template <class Out>
-    [[nodiscard]] std::size_t try_pop_bulk(Out out, std::size_t max) {
+    [[nodiscard]] std::size_t try_pop_bulk(Out to, std::size_t max) {
         std::error_code why;
-        return try_pop_bulk(out, max, why);
+        return try_pop_bulk(to, max, why);
     }
     template <class Out>
-    [[nodiscard]] std::size_t try_pop_bulk(Out out, std::size_t max, std::error_code& why) {
+    [[nodiscard]] std::size_t try_pop_bulk(Out to, std::size_t max, std::error_code& why) {
         std::size_t done = 0;
-        tell(take_run(at_once{}, out, max, done), why);
+        tell(take_run(at_once{}, to, max, done), why);
         return done;
     }
     /// Waits for one element, then takes up to `max` without waiting. 0: the ring is closed and drained (or `max` is 0).
     template <class Out>
-    [[nodiscard]] std::size_t pop_bulk(Out out, std::size_t max) {
+    [[nodiscard]] std::size_t pop_bulk(Out to, std::size_t max) {
         std::size_t done = 0;
-        done_or_closed(take_run(for_ever{}, out, max, done));
+        done_or_closed(take_run(for_ever{}, to, max, done));
+        return done;
+    }
+    template <class Out>
+    [[nodiscard]] std::size_t pop_bulk(Out to, std::size_t max, std::error_code& why) {
+        std::size_t done = 0;
+        tell(take_run(for_ever{}, to, max, done), why);
         return done;
     }
     template <class Out, class Rep, class Period>
-    [[nodiscard]] std::size_t try_pop_bulk_for(Out out, std::size_t max, std::chrono::duration<Rep, Period> time) {
+    [[nodiscard]] std::size_t try_pop_bulk_for(Out to, std::size_t max, std::chrono::duration<Rep, Period> time) {
         std::size_t done = 0;
-        static_cast<void>(take_run(within(time), out, max, done));
+        static_cast<void>(take_run(within(time), to, max, done));
+        return done;
+    }
+    template <class Out, class Rep, class Period>
+    [[nodiscard]] std::size_t try_pop_bulk_for(Out to, std::size_t max, std::chrono::duration<Rep, Period> time,
+                                               std::error_code& why) {
+        std::size_t done = 0;
+        tell(take_run(within(time), to, max, done), why);
         return done;
     }
 #ifdef __cpp_lib_span
-    [[nodiscard]] std::size_t try_pop_bulk(std::span<T> into) { return try_pop_bulk(into.data(), into.size()); }
-    [[nodiscard]] std::size_t pop_bulk(std::span<T> into) { return pop_bulk(into.data(), into.size()); }
+    [[nodiscard]] std::size_t try_pop_bulk(std::span<out> into) { return try_pop_bulk(into.data(), into.size()); }
+    [[nodiscard]] std::size_t try_pop_bulk(std::span<out> into, std::error_code& why) {
+        return try_pop_bulk(into.data(), into.size(), why);
+    }
+    [[nodiscard]] std::size_t pop_bulk(std::span<out> into) { return pop_bulk(into.data(), into.size()); }
+    [[nodiscard]] std::size_t pop_bulk(std::span<out> into, std::error_code& why) {
+        return pop_bulk(into.data(), into.size(), why);
+    }
 #endif
 
     /// Takes the oldest element and lends its slot to read, or says at once why not; see read_claim.
@@ -765,47 +1002,64 @@ public:
 
 #ifdef __cpp_lib_jthread
     /// As pop, until a stop is requested (errc::interrupted, noticed within about 10 ms). Nothing: closed or stopped.
-    [[nodiscard]] std::optional<T> pop(std::stop_token stop) {
+    [[nodiscard]] std::optional<out> pop(std::stop_token stop) {
         turtle_status status;
-        std::optional<T> value = take(unless_stopped{std::move(stop)}, status);
+        std::optional<out> value = take(unless_stopped{std::move(stop)}, status);
         if (status != TURTLE_INTERRUPTED) done_or_closed(status);
         return value;
     }
-    [[nodiscard]] std::optional<T> pop(std::stop_token stop, std::error_code& why) {
+    [[nodiscard]] std::optional<out> pop(std::stop_token stop, std::error_code& why) {
         return take(unless_stopped{std::move(stop)}, why);
     }
     template <class Rep, class Period>
-    [[nodiscard]] std::optional<T> try_pop_for(std::chrono::duration<Rep, Period> time, std::stop_token stop) {
+    [[nodiscard]] std::optional<out> try_pop_for(std::chrono::duration<Rep, Period> time, std::stop_token stop) {
         turtle_status status;
         return take(unless_stopped{std::move(stop), within(time).ns}, status);
     }
 #endif
 #ifdef __cpp_lib_expected
-    [[nodiscard]] std::expected<T, errc> try_pop(as_expected_t) { return expect(at_once{}); }
-    [[nodiscard]] std::expected<T, errc> pop(as_expected_t) { return expect(for_ever{}); }
+    [[nodiscard]] std::expected<out, errc> try_pop(as_expected_t) { return expect(at_once{}); }
+    [[nodiscard]] std::expected<out, errc> pop(as_expected_t) { return expect(for_ever{}); }
+    template <class Rep, class Period>
+    [[nodiscard]] std::expected<out, errc> try_pop_for(std::chrono::duration<Rep, Period> time, as_expected_t) {
+        return expect(within(time));
+    }
+    template <class Clock, class Dur>
+    [[nodiscard]] std::expected<out, errc> try_pop_until(std::chrono::time_point<Clock, Dur> when, as_expected_t) {
+        return expect(until<Clock, Dur>{when});
+    }
 #endif
 
     /// Pops one element after the other, waiting; ends when the ring is closed and drained. One pass, one thread.
     /// What `*it` refers to may be moved from.
     class iterator {
+        struct last_one { // what `*it++` needs
+            out value;
+            out operator*() { return std::move(value); }
+        };
+
     public:
         using iterator_category = std::input_iterator_tag;
-        using value_type = T;
+        using value_type = out;
         using difference_type = std::ptrdiff_t;
-        using pointer = T*;
-        using reference = T&;
+        using pointer = out*;
+        using reference = out&;
 
         iterator() = default;
         explicit iterator(popper& from) : from_(&from) { ++*this; }
         /// Throws std::bad_optional_access at the end.
-        [[nodiscard]] T& operator*() const { return value_.value(); }
-        [[nodiscard]] T* operator->() const { return std::addressof(**this); }
+        [[nodiscard]] out& operator*() const { return value_.value(); }
+        [[nodiscard]] out* operator->() const { return std::addressof(**this); }
         iterator& operator++() {
             value_.reset();
-            if (std::optional<T> next = from_->pop()) value_.emplace(std::move(*next));
+            if (std::optional<out> next = from_->pop()) value_.emplace(std::move(*next));
             return *this;
         }
-        void operator++(int) { ++*this; }
+        last_one operator++(int) {
+            last_one old{std::move(**this)};
+            ++*this;
+            return old;
+        }
         /// Equal when both are at the end, or neither is.
         friend bool operator==(const iterator& a, const iterator& b) noexcept {
             return a.value_.has_value() == b.value_.has_value();
@@ -814,7 +1068,7 @@ public:
 
     private:
         popper* from_ = nullptr;
-        mutable std::optional<T> value_;
+        mutable std::optional<out> value_;
     };
     [[nodiscard]] iterator begin() { return iterator(*this); }
     [[nodiscard]] iterator end() noexcept { return {}; }
@@ -823,37 +1077,37 @@ private:
     Handle* handle() noexcept { return static_cast<Self*>(this)->raw(); }
 #ifdef __cpp_lib_expected
     template <class Limit>
-    std::expected<T, errc> expect(const Limit& limit) {
+    std::expected<out, errc> expect(const Limit& limit) {
         turtle_status status;
-        if (std::optional<T> value = take(limit, status)) return std::move(*value);
+        if (std::optional<out> value = take(limit, status)) return std::move(*value);
         return std::unexpected(static_cast<errc>(status));
     }
 #endif
 
     template <class Limit>
-    std::optional<T> take(const Limit& limit, std::error_code& why) {
+    std::optional<out> take(const Limit& limit, std::error_code& why) {
         turtle_status status;
-        std::optional<T> value = take(limit, status);
+        std::optional<out> value = take(limit, status);
         tell(status, why);
         return value;
     }
     template <class Limit>
-    std::optional<T> take(const Limit& limit, turtle_status& status) {
-        if constexpr (is_plain<T>) {
+    std::optional<out> take(const Limit& limit, turtle_status& status) {
+        if constexpr (element<T>::by_bytes) {
             room<T> value;
             status = limit([&](std::uint64_t ns) { return detail::pop(handle(), value.bytes, ns); });
             if (status != TURTLE_OK) return std::nullopt;
-            return std::optional<T>(std::in_place, std::move(value.value()));
+            return std::optional<out>(std::in_place, std::move(value.value()));
         } else {
             read_claim<T, Handle> slot(handle(), limit);
             status = static_cast<turtle_status>(slot.why());
             if (!slot) return std::nullopt;
-            return std::optional<T>(std::in_place, std::move(*slot));
+            return std::optional<out>(std::in_place, std::move(*slot));
         }
     }
     template <class Limit>
-    turtle_status take_into(const Limit& limit, T& into) {
-        if constexpr (is_plain<T>) {
+    turtle_status take_into(const Limit& limit, out& into) {
+        if constexpr (element<T>::by_bytes) {
             return limit([&](std::uint64_t ns) { return detail::pop(handle(), std::addressof(into), ns); });
         } else {
             read_claim<T, Handle> slot(handle(), limit);
@@ -863,12 +1117,28 @@ private:
     }
     /// `done` above 0 and TURTLE_OK, or the reason (or nothing wanted).
     template <class Limit, class Out>
-    turtle_status take_run(const Limit& limit, Out& out, std::size_t max, std::size_t& done) {
+    turtle_status take_run(const Limit& limit, Out& to, std::size_t max, std::size_t& done) {
         done = 0;
         if (max == 0) return TURTLE_OK;
-        if constexpr (is_plain<T> && is_contiguous<Out, T>()) {
-            return limit([&](std::uint64_t ns) { return pop_n(handle(), std::addressof(*out), max, ns, &done); });
-        } else if constexpr (is_plain<T>) {
+        if constexpr (!element<T>::by_bytes) {
+            const auto one = [&](const auto& patience) {
+                read_claim<T, Handle> slot(handle(), patience);
+                if (slot) {
+                    if constexpr (element<T>::is_record)
+                        *to = out(*slot);
+                    else
+                        *to = std::move(*slot);
+                    ++to;
+                    ++done;
+                }
+                return static_cast<turtle_status>(slot.why());
+            };
+            turtle_status status = one(limit);
+            while (status == TURTLE_OK && done < max) status = one(at_once{});
+            return done > 0 ? TURTLE_OK : status;
+        } else if constexpr (is_contiguous<Out, T>()) {
+            return limit([&](std::uint64_t ns) { return pop_n(handle(), std::addressof(*to), max, ns, &done); });
+        } else {
             room<T[chunk<T>]> some;
             turtle_status status = TURTLE_OK;
             while (done < max) {
@@ -876,24 +1146,11 @@ private:
                 std::size_t popped = 0;
                 const auto attempt = [&](std::uint64_t ns) { return pop_n(handle(), some.bytes, count, ns, &popped); };
                 status = done == 0 ? limit(attempt) : attempt(0);
-                for (std::size_t i = 0; i < popped; ++i, ++out)
-                    *out = std::move(*object_at<T>(some.bytes + i * sizeof(T)));
+                for (std::size_t i = 0; i < popped; ++i, ++to)
+                    *to = std::move(*object_at<T>(some.bytes + i * sizeof(T)));
                 done += popped;
                 if (popped < count) break;
             }
-            return done > 0 ? TURTLE_OK : status;
-        } else {
-            const auto one = [&](const auto& patience) {
-                read_claim<T, Handle> slot(handle(), patience);
-                if (slot) {
-                    *out = std::move(*slot);
-                    ++out;
-                    ++done;
-                }
-                return static_cast<turtle_status>(slot.why());
-            };
-            turtle_status status = one(limit);
-            while (status == TURTLE_OK && done < max) status = one(at_once{});
             return done > 0 ? TURTLE_OK : status;
         }
     }
@@ -954,11 +1211,12 @@ protected:
         return o;
     }
     /// A capacity as a number of its own, where 0 is a mistake and not the default.
-    static options with(std::size_t capacity, strategy engine) {
-        if (capacity == 0) throw std::system_error(make_error_code(errc::invalid), "a ring holds at least 1 element");
+    static options with(std::size_t capacity, strategy engine, open_mode mode = open_mode::create_or_attach) {
+        if (capacity == 0) fail(TURTLE_ERR_INVALID, "a ring holds at least 1 element");
         options wanted;
         wanted.capacity = capacity;
         wanted.strategy = engine;
+        wanted.mode = mode;
         return wanted;
     }
 
@@ -966,9 +1224,29 @@ private:
     owned<turtle_buffer> handle_;
 };
 
-/// What private and shared rings of elements have in common.
+/// Bytes of the longest record; nothing for other elements.
 template <class T>
-class ring : public ring_base, public pusher<T, ring<T>, turtle_buffer>, public popper<T, ring<T>, turtle_buffer> {
+class longest {};
+template <>
+class longest<record> {
+public:
+    /// Bytes of the longest record.
+    [[nodiscard]] std::size_t max_size() const noexcept { return max_size_; }
+
+protected:
+    std::size_t max_size_ = 0;
+};
+
+/// What private and shared rings have in common.
+template <class T>
+class ring : public ring_base,
+             public longest<T>,
+             public pusher<T, ring<T>, turtle_buffer>,
+             public popper<T, ring<T>, turtle_buffer> {
+public:
+    using value_type = typename element<T>::out;
+    using size_type = std::size_t;
+
 protected:
     ring() = default;
     turtle_status open(const char* name, const options& wanted) noexcept {
@@ -981,6 +1259,12 @@ protected:
         return ring_base::open(name, wanted, o);
     }
 };
+
+inline options attaching() noexcept {
+    options wanted;
+    wanted.mode = open_mode::attach;
+    return wanted;
+}
 
 } // namespace detail
 
@@ -1021,12 +1305,18 @@ private:
 template <class T>
 class [[nodiscard]] shared_ring : public detail::ring<T> {
     static_assert(detail::is_plain<T>, "an element that other processes read must be plain data");
+    static_assert(!detail::is_address<T>, "an address means nothing to other processes");
 
 public:
     /// Throws std::system_error: errc::not_found, exists, mismatch, corrupt, io, no_memory, invalid, unsupported.
     explicit shared_ring(const std::string& name, const options& wanted = {}) {
         if (const turtle_status status = this->open(name.c_str(), wanted); status != TURTLE_OK) detail::fail(status);
     }
+    shared_ring(const std::string& name, std::size_t capacity, strategy engine = strategy::any,
+                open_mode mode = open_mode::create_or_attach)
+        : shared_ring(name, detail::ring_base::with(capacity, engine, mode)) {}
+    /// The ring that is there, whatever its capacity and strategy. Throws errc::not_found if there is none.
+    [[nodiscard]] static shared_ring attach(const std::string& name) { return shared_ring(name, detail::attaching()); }
     /// The constructor that does not throw.
     [[nodiscard]] static std::optional<shared_ring> create(const std::string& name, const options& wanted,
                                                            std::error_code& why) noexcept {
@@ -1056,18 +1346,19 @@ inline bool unlink(const std::string& name) {
     return status == TURTLE_OK;
 }
 
-/// A ring whose elements are byte strings of varying length. Calls are as those of the other rings; a record that is
-/// longer than max_size() is errc::invalid.
-class [[nodiscard]] record_ring : public detail::ring_base {
+/// A ring whose elements are byte strings of varying length, in private or shared memory. It has the calls of the other
+/// rings: std::string_view goes in, std::string comes out, claims lend the slot's bytes. A record that is longer than
+/// max_size() is errc::invalid. A pop whose string cannot be allocated throws, and that record is gone.
+class [[nodiscard]] record_ring : public detail::ring<record> {
 public:
     /// Private memory; records of up to `max_size` bytes. Throws std::system_error.
-    explicit record_ring(std::size_t max_size, const options& wanted = {}) {
-        built(open_records(nullptr, max_size, wanted));
-    }
+    explicit record_ring(std::size_t max_size, const options& wanted = {}) { built(open_records(nullptr, max_size, wanted)); }
     /// Shared memory. Attaching, a `max_size` of 0 means: whatever is there. Throws std::system_error.
     record_ring(const std::string& name, std::size_t max_size, const options& wanted = {}) {
         built(open_records(name.c_str(), max_size, wanted));
     }
+    /// The ring that is there, whatever its sizes and strategy. Throws errc::not_found if there is none.
+    [[nodiscard]] static record_ring attach(const std::string& name) { return {name, 0, detail::attaching()}; }
     /// The constructors that do not throw; an empty name is private memory.
     [[nodiscard]] static std::optional<record_ring> create(const std::string& name, std::size_t max_size,
                                                            const options& wanted, std::error_code& why) noexcept {
@@ -1075,37 +1366,21 @@ public:
         if (!detail::tell(made->open_records(name.empty() ? nullptr : name.c_str(), max_size, wanted), why)) made.reset();
         return made;
     }
-    /// Bytes of the longest record.
-    [[nodiscard]] std::size_t max_size() const noexcept { return max_size_; }
-
-    [[nodiscard]] bool try_push(std::string_view record) noexcept { return give(detail::at_once{}, record) == TURTLE_OK; }
-    [[nodiscard]] bool try_push(std::string_view record, std::error_code& why) noexcept {
-        return detail::tell(give(detail::at_once{}, record), why);
+#ifdef __cpp_lib_expected
+    [[nodiscard]] static std::expected<record_ring, errc> create(const std::string& name, std::size_t max_size,
+                                                                 const options& wanted = {}) noexcept {
+        record_ring made;
+        if (const turtle_status status = made.open_records(name.empty() ? nullptr : name.c_str(), max_size, wanted);
+            status != TURTLE_OK)
+            return std::unexpected(static_cast<errc>(status));
+        return made;
     }
-    /// Waits for room. `false`: the ring is closed. Throws std::system_error, for a record that is too long, too.
-    [[nodiscard]] bool push(std::string_view record) { return detail::done_or_closed(give(detail::for_ever{}, record)); }
-    template <class Rep, class Period>
-    [[nodiscard]] bool try_push_for(std::string_view record, std::chrono::duration<Rep, Period> time) noexcept {
-        return give(detail::within(time), record) == TURTLE_OK;
-    }
-
-    /// Replaces `into` by the oldest record. `false` leaves `into` as it is; so does an exception, but the record is gone.
-    [[nodiscard]] bool try_pop(std::string& into) { return take(detail::at_once{}, into) == TURTLE_OK; }
-    [[nodiscard]] bool try_pop(std::string& into, std::error_code& why) {
-        return detail::tell(take(detail::at_once{}, into), why);
-    }
-    /// Waits for a record. `false`: the ring is closed and drained.
-    [[nodiscard]] bool pop(std::string& into) { return detail::done_or_closed(take(detail::for_ever{}, into)); }
-    template <class Rep, class Period>
-    [[nodiscard]] bool try_pop_for(std::string& into, std::chrono::duration<Rep, Period> time) {
-        return take(detail::within(time), into) == TURTLE_OK;
-    }
+#endif
 
 private:
     record_ring() = default;
     void built(turtle_status status) {
-        if (status == TURTLE_ERR_MISMATCH && raw() != nullptr)
-            throw std::system_error(make_error_code(errc::mismatch), "the ring holds elements, not records");
+        if (status == TURTLE_ERR_MISMATCH && raw() != nullptr) detail::fail(status, "the ring holds elements, not records");
         if (status != TURTLE_OK) detail::fail(status);
     }
     turtle_status open_records(const char* name, std::size_t max_size, const options& wanted) noexcept {
@@ -1113,7 +1388,7 @@ private:
         const bool whatever = max_size == 0 && wanted.mode == open_mode::attach;
         o.flags = whatever ? 0 : TURTLE_RECORDS;
         o.elem_size = max_size;
-        turtle_status status = open(name, wanted, o);
+        turtle_status status = ring_base::open(name, wanted, o);
         if (status != TURTLE_OK) return status;
         statistics there{};
         there.struct_size = sizeof there;
@@ -1121,27 +1396,6 @@ private:
         max_size_ = there.elem_size;
         return status == TURTLE_OK && (there.flags & TURTLE_RECORDS) == 0 ? TURTLE_ERR_MISMATCH : status;
     }
-    template <class Limit>
-    turtle_status give(const Limit& limit, std::string_view record) noexcept {
-        return limit([&](std::uint64_t ns) { return turtle_push_record(raw(), record.data(), record.size(), ns); });
-    }
-    template <class Limit>
-    turtle_status take(const Limit& limit, std::string& into) {
-        struct lent {
-            turtle_buffer* ring;
-            const void* slot = nullptr;
-            std::size_t size = 0;
-            ~lent() {
-                if (slot != nullptr) static_cast<void>(turtle_release(ring, slot));
-            }
-        } record{raw()};
-        const turtle_status status = limit(
-            [&](std::uint64_t ns) { return turtle_peek_timeout(record.ring, &record.slot, &record.size, ns); });
-        if (status == TURTLE_OK) into.assign(static_cast<const char*>(record.slot), record.size);
-        return status;
-    }
-
-    std::size_t max_size_ = 0;
 };
 
 // ----------------------------------------------------------------------------------------------------- explicit handles
@@ -1149,8 +1403,10 @@ private:
 /// An explicit producer of a ring: for one thread at a time, and a little faster than calls on the ring. It owns the
 /// side where the strategy allows one producer, keeps the ring alive, and may move between threads. Move-only.
 template <class T>
-class [[nodiscard]] producer : public detail::pusher<T, producer<T>, turtle_producer> {
+class [[nodiscard]] producer : public detail::longest<T>, public detail::pusher<T, producer<T>, turtle_producer> {
 public:
+    using value_type = typename detail::element<T>::out;
+
     /// Throws std::system_error: errc::no_handle when the strategy allows no more; invalid.
     explicit producer(detail::ring<T>& ring) {
         if (const turtle_status status = open(ring); status != TURTLE_OK) detail::fail(status);
@@ -1161,6 +1417,14 @@ public:
         if (!detail::tell(made->open(ring), why)) made.reset();
         return made;
     }
+#ifdef __cpp_lib_expected
+    [[nodiscard]] static std::expected<producer, errc> create(detail::ring<T>& ring) noexcept {
+        producer made;
+        if (const turtle_status status = made.open(ring); status != TURTLE_OK)
+            return std::unexpected(static_cast<errc>(status));
+        return made;
+    }
+#endif
     /// The C handle; it belongs to the producer.
     [[nodiscard]] turtle_producer* raw() noexcept { return handle_.get(); }
 
@@ -1170,6 +1434,7 @@ private:
         turtle_producer* made = nullptr;
         const turtle_status status = turtle_producer_new(ring.raw(), &made);
         handle_.reset(made);
+        static_cast<detail::longest<T>&>(*this) = ring;
         return status;
     }
     detail::owned<turtle_producer> handle_;
@@ -1178,11 +1443,14 @@ template <class T>
 producer(ring_buffer<T>&) -> producer<T>;
 template <class T>
 producer(shared_ring<T>&) -> producer<T>;
+producer(record_ring&) -> producer<record>;
 
 /// An explicit consumer of a ring; see producer.
 template <class T>
 class [[nodiscard]] consumer : public detail::popper<T, consumer<T>, turtle_consumer> {
 public:
+    using value_type = typename detail::element<T>::out;
+
     /// Throws std::system_error: errc::no_handle when the strategy allows no more; invalid.
     explicit consumer(detail::ring<T>& ring) {
         if (const turtle_status status = open(ring); status != TURTLE_OK) detail::fail(status);
@@ -1193,6 +1461,14 @@ public:
         if (!detail::tell(made->open(ring), why)) made.reset();
         return made;
     }
+#ifdef __cpp_lib_expected
+    [[nodiscard]] static std::expected<consumer, errc> create(detail::ring<T>& ring) noexcept {
+        consumer made;
+        if (const turtle_status status = made.open(ring); status != TURTLE_OK)
+            return std::unexpected(static_cast<errc>(status));
+        return made;
+    }
+#endif
     /// The C handle; it belongs to the consumer.
     [[nodiscard]] turtle_consumer* raw() noexcept { return handle_.get(); }
 
@@ -1210,6 +1486,7 @@ template <class T>
 consumer(ring_buffer<T>&) -> consumer<T>;
 template <class T>
 consumer(shared_ring<T>&) -> consumer<T>;
+consumer(record_ring&) -> consumer<record>;
 
 } // namespace turtle
 

@@ -36,6 +36,17 @@ void batches(Make make) {
         CHECK(std::equal(got.begin(), got.end(), reference.begin()) && got.size() == 600);
         CHECK(ring.try_pop_bulk(std::back_inserter(got), 10, why) == 0 && why == errc::empty);
         CHECK(ring.try_pop_bulk_for(std::back_inserter(got), 10, 2ms) == 0);
+        CHECK(ring.try_pop_bulk_for(std::back_inserter(got), 10, 2ms, why) == 0 && why == errc::timeout);
+
+        // Within a time: what fits by then, and why not all; what did not fit is as it was.
+        source = filled(1000);
+        CHECK(ring.try_push_bulk_for(moving(0), 1000, 5ms, why) == 600 && why == errc::timeout);
+        CHECK(source[600] == reference[600] && ring.try_push_bulk_for(moving(600), 400, 0s, why) == 0 && why == errc::full);
+        CHECK(ring.pop_bulk(std::back_inserter(got), 500, why) == 500 && !why);
+        CHECK(ring.try_push_bulk_for(moving(600), 100, 1h, why) == 100 && !why && ring.try_push_bulk_for(moving(700), 10, 1h) == 10);
+        CHECK(ring.push_bulk(moving(710), 10, why) == 10 && !why);
+        CHECK(ring.try_pop_bulk_for(std::back_inserter(got), 1000, 1h, why) == 220 && !why);
+        CHECK(std::equal(got.begin() + 600, got.end(), reference.begin()) && got.size() == 600 + 720);
 
         std::list<T> chain; // no contiguous memory
         for (std::size_t i = 0; i < 300; ++i) chain.push_back(make(i));
@@ -48,7 +59,10 @@ void batches(Make make) {
         source = filled(4);
         CHECK(ring.try_push_bulk(moving(0), 4, why) == 0 && why == errc::closed);
         CHECK(ring.push_bulk(moving(0), 4) == 0);
+        CHECK(ring.push_bulk(moving(0), 4, why) == 0 && why == errc::closed);
+        CHECK(ring.try_push_bulk_for(moving(0), 4, 1h, why) == 0 && why == errc::closed);
         CHECK(source[0] == reference[0]);
+        CHECK(ring.pop_bulk(got.begin(), 4, why) == 0 && why == errc::closed);
         CHECK(ring.pop_bulk(got.begin(), 4) == 0 && ring.try_pop_bulk(got.begin(), 4, why) == 0 && why == errc::closed);
         CHECK(ring.try_pop_bulk_for(got.begin(), 4, 1h) == 0);
     }
@@ -96,6 +110,11 @@ void batches_of_plain_data() {
         CHECK(ring.push_bulk(std::span<const int>(numbers).first(10)) == 10);
         CHECK(ring.try_push_bulk(std::span<const int>(numbers).first(100)) == 90);
         CHECK(ring.try_pop_bulk(std::span<int>(got).first(5)) == 5 && ring.pop_bulk(std::span<int>(got)) == 95);
+        std::error_code why;
+        CHECK(ring.push_bulk(std::span<const int>(numbers).first(10), why) == 10 && !why);
+        CHECK(ring.try_push_bulk(numbers, why) == 90 && !why); // a vector is a span
+        CHECK(ring.pop_bulk(got, why) == 100 && !why && got[10] == 0 && got[99] == 89);
+        CHECK(ring.try_pop_bulk(got, why) == 0 && why == errc::empty);
 #endif
     }
     turtle::ring_buffer<bool> bits(10);

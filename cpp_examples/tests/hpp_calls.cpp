@@ -13,6 +13,8 @@ void singles_everywhere(Make make, Is is) {
             turtle::producer in(ring);
             turtle::consumer out(ring);
             singles<T>(in, out, capacity, make, is);
+            static_assert(std::is_same_v<typename decltype(ring)::value_type, T>);
+            static_assert(std::is_same_v<typename decltype(in)::value_type, typename decltype(out)::value_type>);
         }
     }
 }
@@ -39,6 +41,8 @@ void many_types() {
                                       [](std::uint64_t x, int n) { return x == static_cast<std::uint64_t>(n); });
     singles_everywhere<char>([](int n) { return static_cast<char>(n); }, [](char x, int n) { return x == n; });
     singles_everywhere<wide>([](int n) { return wide{n}; }, by_value);
+    singles_everywhere<aligned<128>>([](int n) { return aligned<128>{n}; }, by_value);
+    singles_everywhere<aligned<4096>>([](int n) { return aligned<4096>{n}; }, by_value);
     singles_everywhere<no_default>([](int n) { return no_default(n); }, by_value);
     singles_everywhere<plain_move_only>([](int n) { return plain_move_only(n); }, by_value);
     singles_everywhere<std::array<int, 5000>>(
@@ -66,7 +70,7 @@ void conversions() {
     const std::string text = "constant";
     std::string mine = "mine";
     CHECK(strings.try_push(text) && strings.try_push(mine) && strings.try_push("literal") && strings.try_push({'x', 'x', 'x'}));
-    CHECK(mine == "mine" && strings.emplace(2, 'y'));
+    CHECK(mine == "mine" && strings.emplace(std::size_t{2}, 'y'));
     for (const char* expected : {"constant", "mine", "literal", "xxx", "yy"}) CHECK(strings.try_pop() == expected);
     turtle::ring_buffer<double> numbers(2);
     CHECK(numbers.push(3) && numbers.try_emplace(0.5f) && numbers.pop() == 3.0 && numbers.pop() == 0.5);

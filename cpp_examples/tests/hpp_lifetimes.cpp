@@ -5,12 +5,13 @@
 
 namespace {
 
+template <class wide>
 void claims() {
     for (const strategy engine : both) {
         turtle::ring_buffer<wide> ring(3, engine);
         {
             auto slot = ring.claim();
-            CHECK(slot && reinterpret_cast<std::uintptr_t>(slot.get()) % 64 == 0);
+            CHECK(slot && reinterpret_cast<std::uintptr_t>(slot.get()) % alignof(wide) == 0);
             slot->value = 1;
             (*slot).value += 1;
             CHECK(slot.commit() && !slot);
@@ -25,6 +26,7 @@ void claims() {
         }
         {
             const auto element = ring.peek();
+            CHECK(reinterpret_cast<std::uintptr_t>(element.get()) % alignof(wide) == 0);
             CHECK(element && element->value == 2 && (*element).value == 2);
             static_assert(std::is_same_v<decltype(*element), const wide&>);
         }
@@ -52,6 +54,26 @@ void claims() {
         slot.emplace(wide{6});
         CHECK(slot.commit());
         for (const int expected : {1, 2, 6}) CHECK(out.try_peek()->value == expected);
+    }
+}
+
+/// Not plain, and on a cache line of its own.
+struct alignas(64) padded_text {
+    std::string text;
+};
+
+void aligned_objects() {
+    for (const strategy engine : both) {
+        turtle::ring_buffer<padded_text> ring(3, engine);
+        for (int i = 0; i < 7; ++i) {
+            auto slot = ring.claim();
+            CHECK(reinterpret_cast<std::uintptr_t>(&slot.emplace()) % 64 == 0);
+            slot->text = std::string(30, 'x') + std::to_string(i);
+            CHECK(slot.commit());
+            const auto element = ring.peek();
+            CHECK(reinterpret_cast<std::uintptr_t>(element.get()) % 64 == 0 && element->text.back() == '0' + i);
+        }
+        CHECK(ring.push({"left inside: the ring destroys it"}));
     }
 }
 
@@ -170,7 +192,11 @@ void closing_between_claim_and_commit() {
 } // namespace
 
 void test_lifetimes() {
-    claims();
+    claims<aligned<8>>();
+    claims<wide>();
+    claims<aligned<128>>();
+    claims<aligned<4096>>();
+    aligned_objects();
     lifetimes();
     closing_between_claim_and_commit();
     CHECK(counted::alive == 0);

@@ -1,4 +1,4 @@
-// Rings with a name, forked children, records.
+// Rings with a name, forked children.
 #include <sys/wait.h>
 
 #include "hpp_singles.hpp"
@@ -30,6 +30,13 @@ void shared() {
     check_throws(errc::mismatch, [&] { turtle::record_ring none(ring.name, 0, attach); });
     attach.capacity = 21;
     check_throws(errc::mismatch, [&] { turtle::shared_ring<int> none(ring.name, attach); });
+    check_throws(errc::mismatch, [&] { turtle::shared_ring<int> none(ring.name, 21); });
+    check_throws(errc::exists, [&] { turtle::shared_ring<int> none(ring.name, 20, strategy::turn, turtle::open_mode::create_new); });
+    check_throws(errc::invalid, [&] { turtle::shared_ring<int> none(ring.name, 0); });
+    check_throws(errc::not_found, [&] { auto none = turtle::shared_ring<int>::attach(ring.name + "-none"); });
+    turtle::shared_ring<int> third(ring.name, 20);
+    auto fourth = turtle::shared_ring<int>::attach(ring.name);
+    CHECK(third.push(3) && fourth.capacity() == 20 && fourth.try_pop() == 3);
 
     CHECK(first.push(1) && second->pop() == 1);
     singles<int>(first, *second, 20, [](int n) { return n; }, [](int x, int n) { return x == n; });
@@ -67,49 +74,9 @@ void forked() {
     CHECK(mine.try_pop() == 1 && ours.try_pop() == 7 && ours.try_pop() == 8);
 }
 
-void records() {
-    check_throws(errc::invalid, [] { turtle::record_ring none(0); });
-    for (const strategy engine : both) {
-        named name("records");
-        turtle::options wanted;
-        wanted.capacity = 3;
-        wanted.strategy = engine;
-        turtle::record_ring first(name.name, 104, wanted);
-        turtle::options attach;
-        attach.mode = turtle::open_mode::attach;
-        turtle::record_ring second(name.name, 0, attach);
-        CHECK(first.max_size() == 104 && second.max_size() == 104 && second.capacity() == 3);
-        turtle::record_ring one_process(104, wanted);
-        std::error_code code;
-        CHECK(turtle::record_ring::create(name.name, 104, attach, code) && !code);
-        CHECK(turtle::record_ring::create("", 8, wanted, code)->max_size() == 8 && !code);
-        CHECK(!turtle::record_ring::create(name.name, 200, attach, code) && code == errc::mismatch);
-        turtle::record_ring odd(97, wanted); // kept exactly
-        CHECK(odd.max_size() == 97 && odd.try_push(std::string(97, 'x')) && !odd.try_push(std::string(98, 'x')));
-        for (auto [in, out] : {std::pair(&first, &second), std::pair(&one_process, &one_process)}) {
-            std::error_code why;
-            std::string got = "untouched";
-            CHECK(!out->try_pop(got) && !out->try_pop(got, why) && why == errc::empty && got == "untouched");
-            CHECK(!out->try_pop_for(got, 2ms));
-            const std::string zeros(104, '\0');
-            CHECK(in->try_push("") && in->push(zeros) && in->try_push_for("three", 1h));
-            CHECK(!in->try_push("four") && !in->try_push("four", why) && why == errc::full && !in->try_push_for("four", 2ms));
-            CHECK(out->try_pop(got) && got.empty());
-            CHECK(out->pop(got) && got == zeros);
-            CHECK(out->try_pop_for(got, 1h) && got == "three");
-            CHECK(!in->try_push(std::string(105, 'x'), why) && why == errc::invalid);
-            check_throws(errc::invalid, [ring = in] { static_cast<void>(ring->push(std::string(105, 'x'))); });
-            CHECK(in->push("last"));
-            in->close();
-            CHECK(!in->push("late") && out->pop(got) && got == "last" && !out->pop(got) && got == "last");
-        }
-    }
-}
-
 } // namespace
 
 void test_shared() {
     shared();
     forked();
-    records();
 }

@@ -36,20 +36,25 @@ void singles(Push& in, Pop& out, std::size_t capacity, Make make, Is is) {
             const int n = static_cast<int>(i);
             std::optional<T> got;
             T into = make(50);
-            switch (i % 6) {
+            switch (i % 10) {
             case 0: got = out.try_pop(); break;
             case 1: got = out.try_pop(why); break;
             case 2: got = out.pop(); break;
             case 3: got = out.pop(why); break;
             case 4: CHECK(out.try_pop(into)); got.emplace(std::move(into)); break;
             case 5: CHECK(out.pop(into)); got.emplace(std::move(into)); break;
+            case 6: CHECK(out.try_pop(into, why)); got.emplace(std::move(into)); break;
+            case 7: CHECK(out.pop(into, why)); got.emplace(std::move(into)); break;
+            case 8: CHECK(out.try_pop_for(into, 1h)); got.emplace(std::move(into)); break;
+            case 9: CHECK(out.try_pop_for(into, 1h, why)); got.emplace(std::move(into)); break;
             }
-            CHECK(!why || i % 6 == 0);
+            CHECK(!why || i % 10 == 0);
             CHECK(got && is(*got, n));
         }
         T into = make(50);
         CHECK(!out.try_pop() && !out.try_pop(why) && why == errc::empty);
-        CHECK(!out.try_pop(into) && is(into, 50));
+        CHECK(!out.try_pop(into) && !out.try_pop(into, why) && why == errc::empty && is(into, 50));
+        CHECK(!out.try_pop_for(into, 2ms) && !out.try_pop_for(into, 2ms, why) && why == errc::timeout && is(into, 50));
         CHECK(!out.try_pop_for(0s, why) && why == errc::empty);
         CHECK(!out.try_pop_for(2ms) && !out.try_pop_for(2ms, why) && why == errc::timeout);
         check_times_out([&](auto when, auto& code) { return out.try_pop_until(when, code).has_value(); });

@@ -98,13 +98,29 @@ void expecteds() {
     CHECK(ring.try_push("b", turtle::as_expected).error() == errc::full);
     CHECK(ring.try_pop(turtle::as_expected) == "a");
     CHECK(ring.try_pop(turtle::as_expected).error() == errc::empty);
+    const auto soon = [] { return std::chrono::steady_clock::now() + 1h; };
+    CHECK(ring.try_push_for("t", 1h, turtle::as_expected) && ring.try_pop_for(1h, turtle::as_expected) == "t");
+    CHECK(ring.try_push_until("u", soon(), turtle::as_expected) && ring.try_pop_until(soon(), turtle::as_expected) == "u");
+    CHECK(ring.try_pop_for(2ms, turtle::as_expected).error() == errc::timeout);
     CHECK(ring.push("c", turtle::as_expected).has_value());
+    CHECK(ring.try_push_for("d", 2ms, turtle::as_expected).error() == errc::timeout);
     ring.close();
     CHECK(ring.push("d", turtle::as_expected).error() == errc::closed);
     CHECK(ring.pop(turtle::as_expected).value() == "c" && ring.pop(turtle::as_expected).error() == errc::closed);
     wanted.mode = turtle::open_mode::attach;
     CHECK(turtle::shared_ring<int>::create(fresh_name("none"), wanted).error() == errc::not_found);
     CHECK(turtle::ring_buffer<int>::create(wanted).error() == errc::invalid);
+    CHECK(turtle::record_ring::create(fresh_name("none"), 8, wanted).error() == errc::not_found);
+    turtle::options one_each;
+    one_each.strategy = strategy::spsc;
+    turtle::ring_buffer<int> pair(one_each);
+    auto in = turtle::producer<int>::create(pair);
+    auto out = turtle::consumer<int>::create(pair);
+    CHECK(in && out && in->push(1) && out->pop() == 1);
+    CHECK(turtle::producer<int>::create(pair).error() == errc::no_handle);
+    CHECK(turtle::consumer<int>::create(pair).error() == errc::no_handle);
+    auto records = turtle::record_ring::create("", 8);
+    CHECK(records && records->push("x", turtle::as_expected) && records->pop(turtle::as_expected) == "x");
 #else
     std::puts("hpp_test: no std::expected here, its overloads are not tested");
 #endif
@@ -122,5 +138,6 @@ int main() {
     test_lifetimes();
     test_waiting();
     test_shared();
+    test_records();
     std::printf("hpp_test: every call of turtle.hpp answers as it says (C++%ld)\n", __cplusplus / 100 % 100);
 }

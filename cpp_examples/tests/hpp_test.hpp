@@ -62,10 +62,12 @@ void check_times_out(F&& call) {
     CHECK(why == errc::timeout && Clock::now() >= deadline);
 }
 
-/// Wants more alignment than other elements.
-struct alignas(64) wide {
+/// Wants more alignment than other elements: a cache line, a pair of them, a page.
+template <std::size_t Alignment>
+struct alignas(Alignment) aligned {
     int value;
 };
+using wide = aligned<64>;
 
 /// Lives in slots: counts itself, can be told to throw.
 struct counted {
@@ -99,3 +101,4 @@ void test_batches();
 void test_lifetimes();
 void test_waiting();
 void test_shared();
+void test_records();

@@ -56,6 +56,7 @@ void waiting(Make make) {
                 finished = 1;
                 std::error_code why;
                 CHECK(!ring.pop(why) && why == errc::interrupted);
+                finished = 2;
                 CHECK(*ring.pop() == make(1));
             });
             for (std::uint64_t round = 0; round < 2; ++round) {
@@ -64,6 +65,7 @@ void waiting(Make make) {
                 wait_for_a_sleeper(ring, seen);
                 ring.interrupt();
             }
+            while (finished != 2) std::this_thread::yield(); // an element that is there already would end the wait, too
             CHECK(ring.push(make(1)));
             consumer.join();
         }
@@ -119,6 +121,14 @@ void iterating() {
         const std::vector<int> rest(ring.begin(), ring.end());
         CHECK(rest == std::vector<int>({5, 6, 7, 8, 9}));
         CHECK(ring.begin() == ring.end());
+        {
+            turtle::ring_buffer<std::string> words(4, engine);
+            CHECK(words.push("one") && words.push("two"));
+            words.close();
+            auto it = words.begin();
+            const std::string first_word = *it++;
+            CHECK(first_word == "one" && *it == "two" && it->size() == 3 && ++it == words.end());
+        }
 
         turtle::ring_buffer<std::unique_ptr<int>> pointers(4, engine);
         CHECK(pointers.push(std::make_unique<int>(1)) && pointers.push(std::make_unique<int>(2)));
