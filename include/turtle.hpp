@@ -25,6 +25,7 @@
 // Progress.  As turtle.h says for the strategy; this header adds no waiting and no allocation.
 // Elements.  Trivially copyable ones are copied. Others live in the slot: they are constructed there, moved from and
 //            destroyed there, and never moved as bytes; what is left inside is destroyed with the ring's last handle.
+// Sanitizers. Address, undefined and thread work as they are, without suppressions; docs/cpp.md says what they see.
 // Fork.      In a forked child a private ring answers errc::invalid; a shared one goes on working.
 #ifndef TURTLE_HPP
 #define TURTLE_HPP
@@ -62,6 +63,27 @@
 #endif
 
 static_assert(sizeof(void*) == 8, "turtle-buffers is for 64-bit machines");
+
+// ThreadSanitizer cannot see into the library; see detail::sight.
+#ifdef __SANITIZE_THREAD__
+#define TURTLE_SANITIZE_THREAD
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define TURTLE_SANITIZE_THREAD
+#endif
+#endif
+#ifdef TURTLE_SANITIZE_THREAD
+extern "C" {
+void __tsan_acquire(void* at);
+void __tsan_release(void* at);
+void __tsan_read_range(void* at, long bytes);
+void __tsan_write_range(void* at, long bytes);
+void AnnotateIgnoreReadsBegin(const char* file, int line);
+void AnnotateIgnoreReadsEnd(const char* file, int line);
+void AnnotateIgnoreWritesBegin(const char* file, int line);
+void AnnotateIgnoreWritesEnd(const char* file, int line);
+}
+#endif
 
 namespace turtle {
 
@@ -229,10 +251,108 @@ inline turtle_status peek(turtle_consumer* h, const void** s, std::size_t* n, st
 inline turtle_status release(turtle_buffer* h, const void* s) noexcept { return turtle_release(h, s); }
 inline turtle_status release(turtle_consumer* h, const void* s) noexcept { return turtle_consumer_release(h, s); }
 
+/// What ThreadSanitizer is told about the library's calls; nothing at all in other builds.
+///
+/// Who takes an element has seen everything that was done before it was given, and who finds room everything that was
+/// done before that room was made. A ring is one place for that: an element counts as given by everybody who gave to
+/// the same ring before. Rings in shared memory are one place together, for a process may have a ring open twice.
+/// What the library does with the memory in between is not looked at; that the caller's own memory is read and written
+/// by the call is.
+class sight {
+public:
+    sight() = default;
+    explicit sight(const void* place) noexcept : place_(place) {}
+
+#ifdef TURTLE_SANITIZE_THREAD
+    template <class F>
+    turtle_status push(const void* from, std::size_t bytes, F&& call) const noexcept {
+        __tsan_read_range(const_cast<void*>(from), static_cast<long>(bytes));
+        gives();
+        return finds_room(unseen(call));
+    }
+    template <class F>
+    turtle_status pop(void* into, std::size_t each, const std::size_t& count, F&& call) const noexcept {
+        makes_room();
+        const turtle_status status = takes(unseen(call));
+        if (status == TURTLE_OK) __tsan_write_range(into, static_cast<long>(each * count));
+        return status;
+    }
+    template <class F>
+    turtle_status claim(F&& call) const noexcept { return finds_room(unseen(call)); }
+    template <class F>
+    turtle_status commit(F&& call) const noexcept { return gives(), unseen(call); }
+    template <class F>
+    turtle_status peek(F&& call) const noexcept { return takes(unseen(call)); }
+    template <class F>
+    turtle_status release(F&& call) const noexcept { return makes_room(), unseen(call); }
+    template <class F>
+    turtle_status close(F&& call) const noexcept { return gives(), makes_room(), unseen(call); }
+    void closed() const noexcept { static_cast<void>(takes(TURTLE_CLOSED)); }
+    /// What is left inside is destroyed by whoever is last: the library sees to the order.
+    template <class F>
+    static auto unseen(F&& call) noexcept {
+        struct ignored {
+            ignored() noexcept {
+                AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
+                AnnotateIgnoreWritesBegin(__FILE__, __LINE__);
+            }
+            ~ignored() {
+                AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
+                AnnotateIgnoreReadsEnd(__FILE__, __LINE__);
+            }
+        } until_the_end;
+        return call();
+    }
+
+private:
+    static bool ordered(turtle_status s) noexcept { return s == TURTLE_OK || s == TURTLE_CLOSED || s == TURTLE_INTERRUPTED; }
+    void* full() const noexcept { return const_cast<void*>(place_); }
+    void* empty() const noexcept { return static_cast<char*>(full()) + 8; } // its words of shadow are of 8 bytes
+    void gives() const noexcept { __tsan_release(full()); }
+    void makes_room() const noexcept { __tsan_release(empty()); }
+    turtle_status takes(turtle_status status) const noexcept {
+        if (ordered(status)) __tsan_acquire(full());
+        return status;
+    }
+    turtle_status finds_room(turtle_status status) const noexcept {
+        if (ordered(status)) __tsan_acquire(empty());
+        return status;
+    }
+#else
+    template <class F>
+    turtle_status push(const void*, std::size_t, F&& call) const noexcept { return call(); }
+    template <class F>
+    turtle_status pop(void*, std::size_t, const std::size_t&, F&& call) const noexcept { return call(); }
+    template <class F>
+    turtle_status claim(F&& call) const noexcept { return call(); }
+    template <class F>
+    turtle_status commit(F&& call) const noexcept { return call(); }
+    template <class F>
+    turtle_status peek(F&& call) const noexcept { return call(); }
+    template <class F>
+    turtle_status release(F&& call) const noexcept { return call(); }
+    template <class F>
+    turtle_status close(F&& call) const noexcept { return call(); }
+    void closed() const noexcept {}
+    template <class F>
+    static auto unseen(F&& call) noexcept { return call(); }
+#endif
+
+private:
+    // Kept in every build, so that a ring's handles have one layout.
+    [[maybe_unused]] const void* place_ = nullptr;
+};
+
 struct freer {
-    void operator()(turtle_buffer* h) const noexcept { turtle_free(h); }
-    void operator()(turtle_producer* h) const noexcept { turtle_producer_free(h); }
-    void operator()(turtle_consumer* h) const noexcept { turtle_consumer_free(h); }
+    void operator()(turtle_buffer* h) const noexcept {
+        sight::unseen([h] { turtle_free(h); });
+    }
+    void operator()(turtle_producer* h) const noexcept {
+        sight::unseen([h] { turtle_producer_free(h); });
+    }
+    void operator()(turtle_consumer* h) const noexcept {
+        sight::unseen([h] { turtle_consumer_free(h); });
+    }
 };
 template <class Handle>
 using owned = std::unique_ptr<Handle, freer>;
@@ -416,7 +536,7 @@ template <class T, class Handle = turtle_buffer>
 class [[nodiscard]] write_claim {
 public:
     write_claim(write_claim&& other) noexcept
-        : handle_(other.handle_), slot_(std::exchange(other.slot_, nullptr)), alive_(std::exchange(other.alive_, false)),
+        : handle_(other.handle_), seen_(other.seen_), slot_(std::exchange(other.slot_, nullptr)), alive_(std::exchange(other.alive_, false)),
           why_(std::exchange(other.why_, errc::invalid)) {}
     // `slot = ring.claim()` would claim the next slot before it gives this one up.
     write_claim& operator=(write_claim&&) = delete;
@@ -447,7 +567,7 @@ public:
             why_ = errc::invalid;
             return false;
         }
-        why_ = static_cast<errc>(detail::commit(handle_, slot_));
+        why_ = static_cast<errc>(seen_.commit([&] { return detail::commit(handle_, slot_); }));
         if (why_ != errc::success) return false;
         slot_ = nullptr;
         alive_ = false;
@@ -457,15 +577,17 @@ public:
     void abandon() noexcept {
         if (slot_ == nullptr) return;
         destroy();
-        static_cast<void>(detail::abandon(handle_, std::exchange(slot_, nullptr)));
+        seen_.release([&] { return detail::abandon(handle_, std::exchange(slot_, nullptr)); });
     }
 
 private:
     template <class, class, class>
     friend class detail::pusher;
     template <class Limit>
-    write_claim(Handle* handle, Limit&& limit) : handle_(handle) {
-        why_ = static_cast<errc>(limit([&](std::uint64_t ns) { return detail::claim(handle_, &slot_, ns); }));
+    write_claim(Handle* handle, detail::sight seen, Limit&& limit) : handle_(handle), seen_(seen) {
+        why_ = static_cast<errc>(limit([&](std::uint64_t ns) {
+            return seen_.claim([&] { return detail::claim(handle_, &slot_, ns); });
+        }));
         if constexpr (std::is_trivially_default_constructible_v<T> && detail::is_plain<T>) {
             if (slot_ != nullptr) {
                 ::new (slot_) T; // begins its life; writes nothing
@@ -478,6 +600,7 @@ private:
     }
 
     Handle* handle_;
+    detail::sight seen_;
     void* slot_ = nullptr;
     bool alive_ = false;
     errc why_ = errc::success;
@@ -495,7 +618,7 @@ public:
     using pointer = std::remove_reference_t<reference>*;
 
     read_claim(read_claim&& other) noexcept
-        : handle_(other.handle_), slot_(std::exchange(other.slot_, nullptr)),
+        : handle_(other.handle_), seen_(other.seen_), slot_(std::exchange(other.slot_, nullptr)),
           why_(std::exchange(other.why_, errc::invalid)) {}
     read_claim& operator=(read_claim&&) = delete;
     ~read_claim() { release(); }
@@ -511,18 +634,21 @@ public:
     void release() noexcept {
         if (slot_ == nullptr) return;
         if constexpr (!detail::is_plain<T>) get()->~T();
-        static_cast<void>(detail::release(handle_, std::exchange(slot_, nullptr)));
+        seen_.release([&] { return detail::release(handle_, std::exchange(slot_, nullptr)); });
     }
 
 private:
     template <class, class, class>
     friend class detail::popper;
     template <class Limit>
-    read_claim(Handle* handle, Limit&& limit) : handle_(handle) {
-        why_ = static_cast<errc>(limit([&](std::uint64_t ns) { return detail::peek(handle_, &slot_, nullptr, ns); }));
+    read_claim(Handle* handle, detail::sight seen, Limit&& limit) : handle_(handle), seen_(seen) {
+        why_ = static_cast<errc>(limit([&](std::uint64_t ns) {
+            return seen_.peek([&] { return detail::peek(handle_, &slot_, nullptr, ns); });
+        }));
     }
 
     Handle* handle_;
+    detail::sight seen_;
     const void* slot_ = nullptr;
     errc why_ = errc::success;
 };
@@ -533,7 +659,7 @@ template <class Handle>
 class [[nodiscard]] write_claim<record, Handle> {
 public:
     write_claim(write_claim&& other) noexcept
-        : handle_(other.handle_), slot_(std::exchange(other.slot_, nullptr)), size_(std::exchange(other.size_, 0)),
+        : handle_(other.handle_), seen_(other.seen_), slot_(std::exchange(other.slot_, nullptr)), size_(std::exchange(other.size_, 0)),
           why_(std::exchange(other.why_, errc::invalid)) {}
     write_claim& operator=(write_claim&&) = delete;
     ~write_claim() { abandon(); }
@@ -548,7 +674,9 @@ public:
     /// Publishes the first `length` bytes and gives the slot up. `false` keeps it: closed (or full) by now, or
     /// errc::invalid for more than size() bytes.
     [[nodiscard]] bool commit(std::size_t length) noexcept {
-        why_ = slot_ == nullptr ? errc::invalid : static_cast<errc>(detail::commit(handle_, slot_, length));
+        why_ = errc::invalid;
+        if (slot_ != nullptr)
+            why_ = static_cast<errc>(seen_.commit([&] { return detail::commit(handle_, slot_, length); }));
         if (why_ != errc::success) return false;
         slot_ = nullptr;
         size_ = 0;
@@ -556,19 +684,22 @@ public:
     }
     void abandon() noexcept {
         size_ = 0;
-        if (slot_ != nullptr) static_cast<void>(detail::abandon(handle_, std::exchange(slot_, nullptr)));
+        if (slot_ != nullptr) seen_.release([&] { return detail::abandon(handle_, std::exchange(slot_, nullptr)); });
     }
 
 private:
     template <class, class, class>
     friend class detail::pusher;
     template <class Limit>
-    write_claim(Handle* handle, Limit&& limit, std::size_t room) : handle_(handle) {
-        why_ = static_cast<errc>(limit([&](std::uint64_t ns) { return detail::claim(handle_, &slot_, ns); }));
+    write_claim(Handle* handle, detail::sight seen, Limit&& limit, std::size_t room) : handle_(handle), seen_(seen) {
+        why_ = static_cast<errc>(limit([&](std::uint64_t ns) {
+            return seen_.claim([&] { return detail::claim(handle_, &slot_, ns); });
+        }));
         if (slot_ != nullptr) size_ = room;
     }
 
     Handle* handle_;
+    detail::sight seen_;
     void* slot_ = nullptr;
     std::size_t size_ = 0;
     errc why_ = errc::success;
@@ -579,7 +710,7 @@ template <class Handle>
 class [[nodiscard]] read_claim<record, Handle> {
 public:
     read_claim(read_claim&& other) noexcept
-        : handle_(other.handle_), slot_(std::exchange(other.slot_, nullptr)), size_(std::exchange(other.size_, 0)),
+        : handle_(other.handle_), seen_(other.seen_), slot_(std::exchange(other.slot_, nullptr)), size_(std::exchange(other.size_, 0)),
           why_(std::exchange(other.why_, errc::invalid)) {}
     read_claim& operator=(read_claim&&) = delete;
     ~read_claim() { release(); }
@@ -594,18 +725,21 @@ public:
 
     void release() noexcept {
         size_ = 0;
-        if (slot_ != nullptr) static_cast<void>(detail::release(handle_, std::exchange(slot_, nullptr)));
+        if (slot_ != nullptr) seen_.release([&] { return detail::release(handle_, std::exchange(slot_, nullptr)); });
     }
 
 private:
     template <class, class, class>
     friend class detail::popper;
     template <class Limit>
-    read_claim(Handle* handle, Limit&& limit) : handle_(handle) {
-        why_ = static_cast<errc>(limit([&](std::uint64_t ns) { return detail::peek(handle_, &slot_, &size_, ns); }));
+    read_claim(Handle* handle, detail::sight seen, Limit&& limit) : handle_(handle), seen_(seen) {
+        why_ = static_cast<errc>(limit([&](std::uint64_t ns) {
+            return seen_.peek([&] { return detail::peek(handle_, &slot_, &size_, ns); });
+        }));
     }
 
     Handle* handle_;
+    detail::sight seen_;
     const void* slot_ = nullptr;
     std::size_t size_ = 0;
     errc why_ = errc::success;
@@ -615,7 +749,7 @@ private:
 
 namespace detail {
 
-/// The pushing calls. `Self` has raw(), the C handle.
+/// The pushing calls. `Self` has raw(), the C handle, and seen().
 template <class T, class Self, class Handle>
 class pusher {
     using in = typename element<T>::in;
@@ -783,6 +917,7 @@ public:
 
 private:
     Handle* handle() noexcept { return static_cast<Self*>(this)->raw(); }
+    sight watch() noexcept { return static_cast<Self*>(this)->seen(); }
 #ifdef __cpp_lib_expected
     static std::expected<void, errc> expect(turtle_status status) noexcept {
         if (status == TURTLE_OK) return {};
@@ -793,28 +928,36 @@ private:
     template <class Limit>
     write_claim<T, Handle> lend(const Limit& limit) noexcept {
         if constexpr (element<T>::is_record)
-            return {handle(), limit, static_cast<Self*>(this)->max_size()};
+            return {handle(), watch(), limit, static_cast<Self*>(this)->max_size()};
         else
-            return {handle(), limit};
+            return {handle(), watch(), limit};
     }
     template <class Limit, class... Args>
     turtle_status give(const Limit& limit, Args&&... args) {
         if constexpr (element<T>::is_record) {
             const std::string_view bytes(std::forward<Args>(args)...);
-            return limit([&](std::uint64_t ns) { return push_record(handle(), bytes, ns); });
+            return limit([&](std::uint64_t ns) {
+                return watch().push(bytes.data(), bytes.size(), [&] { return push_record(handle(), bytes, ns); });
+            });
         } else if constexpr (!is_plain<T>) {
             return give_in_place(limit, std::forward<Args>(args)...);
         } else if constexpr (sizeof...(Args) == 1 && (std::is_same_v<std::remove_cv_t<std::remove_reference_t<Args>>, T> && ...)) {
-            return limit([&](std::uint64_t ns) { return detail::push(handle(), std::addressof(args)..., ns); });
+            return limit([&](std::uint64_t ns) { return give_bytes(std::addressof(args)..., ns); });
         } else {
             const T value(std::forward<Args>(args)...);
-            return limit([&](std::uint64_t ns) { return detail::push(handle(), std::addressof(value), ns); });
+            return limit([&](std::uint64_t ns) { return give_bytes(std::addressof(value), ns); });
         }
+    }
+    turtle_status give_bytes(const void* value, std::uint64_t ns) noexcept {
+        return watch().push(value, sizeof(T), [&] { return detail::push(handle(), value, ns); });
+    }
+    turtle_status give_bytes(const void* values, std::size_t n, std::size_t* done) noexcept {
+        return watch().push(values, sizeof(T) * n, [&] { return push_n(handle(), values, n, done); });
     }
 
     template <class Limit, class... Args>
     turtle_status give_in_place(const Limit& limit, Args&&... args) {
-        write_claim<T, Handle> slot(handle(), limit);
+        write_claim<T, Handle> slot(handle(), watch(), limit);
         if (!slot) return static_cast<turtle_status>(slot.why());
         T& made = slot.emplace(std::forward<Args>(args)...);
         if (slot.commit()) return TURTLE_OK;
@@ -855,7 +998,7 @@ private:
                 if (status != TURTLE_OK) break;
             }
         } else if constexpr (is_contiguous<It, T>()) {
-            status = push_n(handle(), std::addressof(*first), n, &done);
+            status = give_bytes(std::addressof(*first), n, &done);
             first += static_cast<typename std::iterator_traits<It>::difference_type>(done);
         } else {
             while (done < n && status == TURTLE_OK) {
@@ -864,7 +1007,7 @@ private:
                 It next = first;
                 for (std::size_t i = 0; i < count; ++i, ++next) ::new (some.bytes + i * sizeof(T)) T(*next);
                 std::size_t pushed = 0;
-                status = push_n(handle(), some.bytes, count, &pushed);
+                status = give_bytes(some.bytes, count, &pushed);
                 std::advance(first, static_cast<typename std::iterator_traits<It>::difference_type>(pushed));
                 done += pushed;
                 if (pushed < count) break;
@@ -874,7 +1017,7 @@ private:
     }
 };
 
-/// The popping calls. `Self` has raw(), the C handle.
+/// The popping calls. `Self` has raw(), the C handle, and seen().
 template <class T, class Self, class Handle>
 class popper {
     using out = typename element<T>::out;
@@ -992,12 +1135,12 @@ public:
 #endif
 
     /// Takes the oldest element and lends its slot to read, or says at once why not; see read_claim.
-    [[nodiscard]] read_claim<T, Handle> try_peek() noexcept { return {handle(), at_once{}}; }
+    [[nodiscard]] read_claim<T, Handle> try_peek() noexcept { return {handle(), watch(), at_once{}}; }
     /// As try_peek, waiting for an element.
-    [[nodiscard]] read_claim<T, Handle> peek() noexcept { return {handle(), for_ever{}}; }
+    [[nodiscard]] read_claim<T, Handle> peek() noexcept { return {handle(), watch(), for_ever{}}; }
     template <class Rep, class Period>
     [[nodiscard]] read_claim<T, Handle> try_peek_for(std::chrono::duration<Rep, Period> time) noexcept {
-        return {handle(), within(time)};
+        return {handle(), watch(), within(time)};
     }
 
 #ifdef __cpp_lib_jthread
@@ -1075,6 +1218,7 @@ public:
 
 private:
     Handle* handle() noexcept { return static_cast<Self*>(this)->raw(); }
+    sight watch() noexcept { return static_cast<Self*>(this)->seen(); }
 #ifdef __cpp_lib_expected
     template <class Limit>
     std::expected<out, errc> expect(const Limit& limit) {
@@ -1095,11 +1239,11 @@ private:
     std::optional<out> take(const Limit& limit, turtle_status& status) {
         if constexpr (element<T>::by_bytes) {
             room<T> value;
-            status = limit([&](std::uint64_t ns) { return detail::pop(handle(), value.bytes, ns); });
+            status = limit([&](std::uint64_t ns) { return take_bytes(value.bytes, ns); });
             if (status != TURTLE_OK) return std::nullopt;
             return std::optional<out>(std::in_place, std::move(value.value()));
         } else {
-            read_claim<T, Handle> slot(handle(), limit);
+            read_claim<T, Handle> slot(handle(), watch(), limit);
             status = static_cast<turtle_status>(slot.why());
             if (!slot) return std::nullopt;
             return std::optional<out>(std::in_place, std::move(*slot));
@@ -1108,12 +1252,18 @@ private:
     template <class Limit>
     turtle_status take_into(const Limit& limit, out& into) {
         if constexpr (element<T>::by_bytes) {
-            return limit([&](std::uint64_t ns) { return detail::pop(handle(), std::addressof(into), ns); });
+            return limit([&](std::uint64_t ns) { return take_bytes(std::addressof(into), ns); });
         } else {
-            read_claim<T, Handle> slot(handle(), limit);
+            read_claim<T, Handle> slot(handle(), watch(), limit);
             if (slot) into = std::move(*slot);
             return static_cast<turtle_status>(slot.why());
         }
+    }
+    turtle_status take_bytes(void* into, std::uint64_t ns) noexcept {
+        return watch().pop(into, sizeof(T), 1, [&] { return detail::pop(handle(), into, ns); });
+    }
+    turtle_status take_bytes(void* into, std::size_t max, std::uint64_t ns, std::size_t& done) noexcept {
+        return watch().pop(into, sizeof(T), done, [&] { return pop_n(handle(), into, max, ns, &done); });
     }
     /// `done` above 0 and TURTLE_OK, or the reason (or nothing wanted).
     template <class Limit, class Out>
@@ -1122,7 +1272,7 @@ private:
         if (max == 0) return TURTLE_OK;
         if constexpr (!element<T>::by_bytes) {
             const auto one = [&](const auto& patience) {
-                read_claim<T, Handle> slot(handle(), patience);
+                read_claim<T, Handle> slot(handle(), watch(), patience);
                 if (slot) {
                     if constexpr (element<T>::is_record)
                         *to = out(*slot);
@@ -1137,14 +1287,14 @@ private:
             while (status == TURTLE_OK && done < max) status = one(at_once{});
             return done > 0 ? TURTLE_OK : status;
         } else if constexpr (is_contiguous<Out, T>()) {
-            return limit([&](std::uint64_t ns) { return pop_n(handle(), std::addressof(*to), max, ns, &done); });
+            return limit([&](std::uint64_t ns) { return take_bytes(std::addressof(*to), max, ns, done); });
         } else {
             room<T[chunk<T>]> some;
             turtle_status status = TURTLE_OK;
             while (done < max) {
                 const std::size_t count = max - done < chunk<T> ? max - done : chunk<T>;
                 std::size_t popped = 0;
-                const auto attempt = [&](std::uint64_t ns) { return pop_n(handle(), some.bytes, count, ns, &popped); };
+                const auto attempt = [&](std::uint64_t ns) { return take_bytes(some.bytes, count, ns, popped); };
                 status = done == 0 ? limit(attempt) : attempt(0);
                 for (std::size_t i = 0; i < popped; ++i, ++to)
                     *to = std::move(*object_at<T>(some.bytes + i * sizeof(T)));
@@ -1161,10 +1311,18 @@ class ring_base {
 public:
     /// Closes the ring, for everybody and for good: pushes answer errc::closed; pops take what is inside, then answer
     /// errc::closed. Wakes everyone. Any thread, any number of times.
-    void close() noexcept { static_cast<void>(turtle_close(raw())); }
-    [[nodiscard]] bool is_closed() const noexcept { return turtle_is_closed(handle_.get()); }
+    void close() noexcept {
+        seen().close([&] { return turtle_close(raw()); });
+    }
+    [[nodiscard]] bool is_closed() const noexcept {
+        const bool closed = turtle_is_closed(handle_.get());
+        if (closed) seen().closed();
+        return closed;
+    }
     /// Ends every wait of this process on this ring, once, with errc::interrupted.
-    void interrupt() noexcept { static_cast<void>(turtle_interrupt(raw())); }
+    void interrupt() noexcept {
+        seen().close([&] { return turtle_interrupt(raw()); });
+    }
     /// Gives back the sides that the calling thread owns (strategy::spsc). A thread that ends does so by itself.
     void release_thread() noexcept { static_cast<void>(turtle_release_thread(raw())); }
 
@@ -1189,6 +1347,19 @@ public:
     }
     /// The C handle; it belongs to the ring.
     [[nodiscard]] turtle_buffer* raw() noexcept { return handle_.get(); }
+
+    /// For this header.
+    [[nodiscard]] sight seen() const noexcept {
+#ifdef TURTLE_SANITIZE_THREAD
+        static const std::uint64_t nowhere[2] = {}, shared[2] = {};
+        statistics now{};
+        now.struct_size = sizeof now;
+        if (turtle_get_stats(handle_.get(), &now) != TURTLE_OK) return sight(nowhere);
+        return sight(now.is_shared != 0 ? static_cast<const void*>(shared) : handle_.get());
+#else
+        return sight(nullptr);
+#endif
+    }
 
 protected:
     ring_base() = default;
@@ -1427,6 +1598,8 @@ public:
 #endif
     /// The C handle; it belongs to the producer.
     [[nodiscard]] turtle_producer* raw() noexcept { return handle_.get(); }
+    /// For this header.
+    [[nodiscard]] detail::sight seen() const noexcept { return seen_; }
 
 private:
     producer() = default;
@@ -1434,10 +1607,12 @@ private:
         turtle_producer* made = nullptr;
         const turtle_status status = turtle_producer_new(ring.raw(), &made);
         handle_.reset(made);
+        seen_ = ring.seen();
         static_cast<detail::longest<T>&>(*this) = ring;
         return status;
     }
     detail::owned<turtle_producer> handle_;
+    detail::sight seen_;
 };
 template <class T>
 producer(ring_buffer<T>&) -> producer<T>;
@@ -1471,6 +1646,8 @@ public:
 #endif
     /// The C handle; it belongs to the consumer.
     [[nodiscard]] turtle_consumer* raw() noexcept { return handle_.get(); }
+    /// For this header.
+    [[nodiscard]] detail::sight seen() const noexcept { return seen_; }
 
 private:
     consumer() = default;
@@ -1478,9 +1655,11 @@ private:
         turtle_consumer* made = nullptr;
         const turtle_status status = turtle_consumer_new(ring.raw(), &made);
         handle_.reset(made);
+        seen_ = ring.seen();
         return status;
     }
     detail::owned<turtle_consumer> handle_;
+    detail::sight seen_;
 };
 template <class T>
 consumer(ring_buffer<T>&) -> consumer<T>;
@@ -1489,5 +1668,9 @@ consumer(shared_ring<T>&) -> consumer<T>;
 consumer(record_ring&) -> consumer<record>;
 
 } // namespace turtle
+
+#ifdef TURTLE_SANITIZE_THREAD
+#undef TURTLE_SANITIZE_THREAD
+#endif
 
 #endif // TURTLE_HPP

@@ -25,7 +25,7 @@ trace   | 60  | tests/trace.rs                 | RUSTFLAGS='--cfg turtle_trace' 
 stall   | 90  | tools/stall/Cargo.toml         | scripts/test-stall.sh
 c       | 120 | bindings/c/tests/run.sh        | cargo build --release -p turtle-c && bindings/c/tests/run.sh
 abi     | 30  | bindings/c/abi/check.sh        | scripts/test-abi.sh
-cpp     | 100 | cpp_examples/CMakeLists.txt    | scripts/test-cpp.sh
+cpp     | 165 | cpp_examples/CMakeLists.txt    | scripts/test-cpp.sh
 ffi     | 60  | bindings/ffi-examples/run.sh   | cargo build --release -p turtle-c && bindings/ffi-examples/run.sh
 python  | 150 | python/tests                   | scripts/test-python.sh
 demo    | 90  | scripts/demo.py                | scripts/test-demo.sh

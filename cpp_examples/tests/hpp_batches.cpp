@@ -91,10 +91,10 @@ void batches_of_plain_data() {
         CHECK(ring.try_push_bulk(chain.begin(), 2) == 2 && ring.try_pop() == 7 && ring.try_pop() == 8);
 
         // More than fits: the rest goes in as somebody takes.
+        ring.release_thread(); // the taker needs its side
         std::thread taker([&] {
             for (std::size_t done = 0; done < 250;) done += ring.pop_bulk(got.begin() + static_cast<long>(done), 250 - done);
         });
-        ring.release_thread();
         CHECK(ring.push_bulk(numbers.begin(), 250) == 250);
         taker.join();
         CHECK(got == numbers);
