@@ -30,6 +30,7 @@ demo     cmd:strip                                   binutils
 bench    cmd:g++                                     g++
 bench    hdr:concurrentqueue/concurrentqueue.h       libconcurrentqueue-dev
 bench    hdr:boost/lockfree/queue.hpp                libboost-dev
+bench    hdr:oneapi/tbb/concurrent_queue.h           libtbb-dev
 '
 # group | what pip is asked for
 PIP_NEEDS='

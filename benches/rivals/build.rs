@@ -1,7 +1,7 @@
 //! Builds the C++ shim when its headers are there, and records how everything was built.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// One rival that exists only as a C++ header.
@@ -9,9 +9,11 @@ struct Header {
     cfg: &'static str,
     package: &'static str,
     names: &'static [&'static str],
+    /// What is linked beside the header.
+    library: Option<&'static str>,
 }
 
-const HEADERS: [Header; 2] = [
+const HEADERS: [Header; 4] = [
     Header {
         cfg: "have_moodycamel",
         package: "libconcurrentqueue-dev",
@@ -20,16 +22,31 @@ const HEADERS: [Header; 2] = [
             "concurrentqueue/moodycamel/concurrentqueue.h",
             "concurrentqueue.h",
         ],
+        library: None,
     },
     Header {
         cfg: "have_boost",
         package: "libboost-dev",
         names: &["boost/lockfree/spsc_queue.hpp"],
+        library: None,
+    },
+    Header {
+        cfg: "have_boost_queue",
+        package: "libboost-dev",
+        names: &["boost/lockfree/queue.hpp"],
+        library: None,
+    },
+    Header {
+        cfg: "have_tbb",
+        package: "libtbb-dev",
+        names: &["oneapi/tbb/concurrent_queue.h"],
+        library: Some("tbb"),
     },
 ];
 
 fn main() {
     println!("cargo::rerun-if-changed=shim/shim.cpp");
+    println!("cargo::rerun-if-changed=shim/loops.hpp");
     c_interface();
     println!("cargo::rerun-if-env-changed=CARGO_ENCODED_RUSTFLAGS");
 
@@ -55,8 +72,10 @@ fn main() {
         build.flag("-march=native");
     }
     let compiler = build.try_get_compiler().map(|c| c.path().to_path_buf());
+    cpp_interface(compiler.as_deref().ok(), native);
 
     let mut any = false;
+    let mut libraries = Vec::new();
     for header in &HEADERS {
         println!("cargo::rustc-check-cfg=cfg({})", header.cfg);
         let found = match &compiler {
@@ -70,6 +89,7 @@ fn main() {
                 println!("cargo::rustc-cfg={}", header.cfg);
                 println!("cargo::rustc-env={reason}=");
                 build.define(&reason, Some(format!("<{name}>").as_str()));
+                libraries.extend(header.library);
             }
             None if compiler.is_err() => println!("cargo::rustc-env={reason}=no C++ compiler"),
             None => println!(
@@ -87,6 +107,32 @@ fn main() {
     );
     if any {
         build.compile("rivals_shim");
+    }
+    for library in libraries {
+        println!("cargo::rustc-link-lib={library}");
+    }
+}
+
+/// Compiles the loops over turtle.hpp as a shared library, which is loaded at run time after turtle's own.
+fn cpp_interface(compiler: Option<&Path>, native: bool) {
+    println!("cargo::rustc-check-cfg=cfg(have_cpp_shim)");
+    println!("cargo::rerun-if-changed=shim/turtle.cpp");
+    println!("cargo::rerun-if-changed=../../include/turtle.hpp");
+    let Some(compiler) = compiler else { return };
+    let library =
+        PathBuf::from(env::var("OUT_DIR").expect("cargo sets OUT_DIR")).join("librivals_turtle.so");
+    let mut command = Command::new(compiler);
+    command.args(["-std=c++17", "-O3", "-DNDEBUG", "-fPIC", "-shared"]);
+    if native {
+        command.arg("-march=native");
+    }
+    let built = command
+        .args(["-I../../include", "shim/turtle.cpp", "-o"])
+        .arg(&library)
+        .status();
+    if built.is_ok_and(|status| status.success()) {
+        println!("cargo::rustc-cfg=have_cpp_shim");
+        println!("cargo::rustc-env=RIVALS_TURTLE={}", library.display());
     }
 }
 

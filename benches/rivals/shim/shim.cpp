@@ -1,137 +1,8 @@
-// Worker loops for rivals that exist only in C++.
-//
-// A call through the C ABI for every item would charge these rivals for something their users do
-// not pay. So the whole loop of a worker is C++; only its start and end cross the language border.
-// Waiting, checking and the meaning of an item are those of the Rust side (`queue.rs`).
+// The rivals that exist only in C++.
 
-#include <sched.h>
-
-#include <cstddef>
-#include <cstdint>
 #include <new>
 
-namespace {
-
-inline void pause_once() {
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    asm volatile("isb" ::: "memory");
-#endif
-}
-
-// `pause` up to 63 times, then give the core away; starts afresh after each success.
-struct Wait {
-    unsigned failures = 0;
-    void operator()() {
-        if (failures < 63) {
-            ++failures;
-            pause_once();
-        } else {
-            failures = 0;
-            sched_yield();
-        }
-    }
-};
-
-constexpr std::size_t max_batch = 64;
-
-}  // namespace
-
-extern "C" struct RivalsTally {
-    std::uint64_t count;
-    std::uint64_t sum;
-    std::uint64_t disorder;
-};
-
-namespace {
-
-// Where the place of an item's producer is kept; the reasons stand in `queue.rs`.
-enum class Places { one, runs, mixed };
-
-template <Places places>
-struct Checker {
-    RivalsTally tally{0, 0, 0};
-    std::uint64_t producer = 0;
-    std::uint64_t expected = 0;
-    std::uint64_t table[64] = {};
-
-    void take(std::uint64_t id) {
-        const std::uint64_t sequence = id & 0xffffffffu;
-        if (places == Places::runs && (id >> 32) != producer) {
-            table[producer & 63] = expected;
-            producer = id >> 32;
-            expected = table[producer & 63];
-        }
-        std::uint64_t& place = places == Places::mixed ? table[(id >> 32) & 63] : expected;
-        tally.disorder += sequence < place;
-        place = sequence + 1;
-        tally.sum += id;
-        ++tally.count;
-    }
-};
-
-// `push(items, n)` and `pop(items, n)` answer how many they moved.
-template <class Push>
-void produce(Push push, std::uint64_t producer, std::uint64_t items, std::size_t batch) {
-    std::uint64_t buffer[max_batch];
-    for (std::uint64_t sequence = 0; sequence < items;) {
-        std::size_t n = 0;
-        while (n < batch && sequence < items) buffer[n++] = (producer << 32) | sequence++;
-        Wait wait;
-        for (std::size_t done = 0; done < n;) {
-            const std::size_t moved = push(buffer + done, n - done);
-            if (moved == 0) {
-                wait();
-            } else {
-                done += moved;
-                wait = Wait{};
-            }
-        }
-    }
-}
-
-template <Places places, class Pop>
-RivalsTally consume_checked(Pop pop, std::uint64_t items, std::size_t batch) {
-    std::uint64_t buffer[max_batch];
-    Checker<places> checker;
-    Wait wait;
-    while (checker.tally.count < items) {
-        const std::uint64_t left = items - checker.tally.count;
-        const std::size_t n = pop(buffer, left < batch ? static_cast<std::size_t>(left) : batch);
-        if (n == 0) {
-            wait();
-            continue;
-        }
-        wait = Wait{};
-        for (std::size_t i = 0; i < n; ++i) checker.take(buffer[i]);
-    }
-    return checker.tally;
-}
-
-template <class Pop>
-RivalsTally consume(Pop pop, std::uint64_t items, std::size_t batch, bool one_producer) {
-    if (one_producer) return consume_checked<Places::one>(pop, items, batch);
-    if (batch == 1) return consume_checked<Places::mixed>(pop, items, batch);
-    return consume_checked<Places::runs>(pop, items, batch);
-}
-
-// Push one, pop one, on one thread; the sum of what came out.
-template <class Push, class Pop>
-std::uint64_t pairs(Push push, Pop pop, std::uint64_t items) {
-    std::uint64_t sum = 0;
-    for (std::uint64_t i = 0; i < items; ++i) {
-        std::uint64_t value = i;
-        asm volatile("" : "+r"(value));
-        while (push(&value, 1) == 0) {}
-        while (pop(&value, 1) == 0) {}
-        asm volatile("" : "+r"(value));
-        sum += value;
-    }
-    return sum;
-}
-
-}  // namespace
+#include "loops.hpp"
 
 #ifdef HAVE_MOODYCAMEL
 #include HAVE_MOODYCAMEL
@@ -203,6 +74,72 @@ RivalsTally rivals_boost_consume(void* queue, std::uint64_t items, std::size_t b
 std::uint64_t rivals_boost_pairs(void* queue, std::uint64_t items) {
     auto& q = *static_cast<Boost*>(queue);
     return boost_push(q, 1, [&](auto push) { return boost_pop(q, 1, [&](auto pop) { return pairs(push, pop, items); }); });
+}
+}
+#endif
+
+#ifdef HAVE_BOOST_QUEUE
+#include HAVE_BOOST_QUEUE
+
+namespace {
+// Of a fixed capacity: its nodes come from an array, and nothing is allocated on the way.
+using BoostQueue = boost::lockfree::queue<std::uint64_t, boost::lockfree::capacity<1024>>;
+
+auto boost_queue_push(BoostQueue& queue) {
+    return [&queue](std::uint64_t* items, std::size_t) { return std::size_t(queue.push(*items)); };
+}
+auto boost_queue_pop(BoostQueue& queue) {
+    return [&queue](std::uint64_t* items, std::size_t) { return std::size_t(queue.pop(*items)); };
+}
+}  // namespace
+
+extern "C" {
+std::size_t rivals_boost_queue_capacity() { return 1024; }
+void* rivals_boost_queue_new() { return new BoostQueue(); }
+void rivals_boost_queue_free(void* queue) { delete static_cast<BoostQueue*>(queue); }
+void rivals_boost_queue_produce(void* queue, std::uint64_t producer, std::uint64_t items, std::size_t) {
+    produce(boost_queue_push(*static_cast<BoostQueue*>(queue)), producer, items, 1);
+}
+RivalsTally rivals_boost_queue_consume(void* queue, std::uint64_t items, std::size_t, bool one_producer) {
+    return consume(boost_queue_pop(*static_cast<BoostQueue*>(queue)), items, 1, one_producer);
+}
+std::uint64_t rivals_boost_queue_pairs(void* queue, std::uint64_t items) {
+    auto& q = *static_cast<BoostQueue*>(queue);
+    return pairs(boost_queue_push(q), boost_queue_pop(q), items);
+}
+}
+#endif
+
+#ifdef HAVE_TBB
+#include HAVE_TBB
+
+namespace {
+using Tbb = tbb::concurrent_bounded_queue<std::uint64_t>;
+
+auto tbb_push(Tbb& queue) {
+    return [&queue](std::uint64_t* items, std::size_t) { return std::size_t(queue.try_push(*items)); };
+}
+auto tbb_pop(Tbb& queue) {
+    return [&queue](std::uint64_t* items, std::size_t) { return std::size_t(queue.try_pop(*items)); };
+}
+}  // namespace
+
+extern "C" {
+void* rivals_tbb_new(std::size_t capacity) {
+    auto* queue = new Tbb();
+    queue->set_capacity(static_cast<Tbb::size_type>(capacity));
+    return queue;
+}
+void rivals_tbb_free(void* queue) { delete static_cast<Tbb*>(queue); }
+void rivals_tbb_produce(void* queue, std::uint64_t producer, std::uint64_t items, std::size_t) {
+    produce(tbb_push(*static_cast<Tbb*>(queue)), producer, items, 1);
+}
+RivalsTally rivals_tbb_consume(void* queue, std::uint64_t items, std::size_t, bool one_producer) {
+    return consume(tbb_pop(*static_cast<Tbb*>(queue)), items, 1, one_producer);
+}
+std::uint64_t rivals_tbb_pairs(void* queue, std::uint64_t items) {
+    auto& q = *static_cast<Tbb*>(queue);
+    return pairs(tbb_push(q), tbb_pop(q), items);
 }
 }
 #endif

@@ -28,7 +28,7 @@ unsafe extern "C" {
 }
 
 /// The library: `TURTLE_LIBRARY`, or the one that `cargo build --release -p turtle-c` leaves.
-fn library() -> &'static CString {
+pub(crate) fn library() -> &'static CString {
     static PATH: OnceLock<CString> = OnceLock::new();
     PATH.get_or_init(|| {
         let path = std::env::var("TURTLE_LIBRARY").unwrap_or_else(|_| {

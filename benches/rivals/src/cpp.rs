@@ -9,6 +9,8 @@ pub fn missing() -> Vec<(&'static str, &'static str)> {
     [
         ("moodycamel", env!("HAVE_MOODYCAMEL")),
         ("boost spsc_queue", env!("HAVE_BOOST")),
+        ("boost queue", env!("HAVE_BOOST_QUEUE")),
+        ("oneTBB", env!("HAVE_TBB")),
     ]
     .into_iter()
     .filter(|(_, reason)| !reason.is_empty())
@@ -17,9 +19,9 @@ pub fn missing() -> Vec<(&'static str, &'static str)> {
 
 /// Owner of one queue on the C++ side.
 #[derive(Debug)]
-struct Handle {
-    queue: *mut c_void,
-    free: unsafe extern "C" fn(*mut c_void),
+pub(crate) struct Handle {
+    pub(crate) queue: *mut c_void,
+    pub(crate) free: unsafe extern "C" fn(*mut c_void),
 }
 
 // SAFETY: the C++ queues may be used from any thread; single-producer ones get one loop a side.
@@ -37,12 +39,12 @@ impl Drop for Handle {
 /// A worker's loop: a queue and the function that runs it.
 #[derive(Debug)]
 pub struct Loop<'a, F> {
-    handle: &'a Handle,
-    run: F,
+    pub(crate) handle: &'a Handle,
+    pub(crate) run: F,
 }
 
-type Produce = unsafe extern "C" fn(*mut c_void, u64, u64, usize);
-type Consume = unsafe extern "C" fn(*mut c_void, u64, usize, bool) -> Tally;
+pub(crate) type Produce = unsafe extern "C" fn(*mut c_void, u64, u64, usize);
+pub(crate) type Consume = unsafe extern "C" fn(*mut c_void, u64, usize, bool) -> Tally;
 
 impl Source for Loop<'_, Produce> {
     fn run(&mut self, producer: u64, items: u64, batch: usize) {
@@ -146,11 +148,60 @@ mod boost {
 #[cfg(have_boost)]
 pub use boost::Boost;
 
-#[cfg(all(test, any(have_moodycamel, have_boost)))]
-mod tests {
+#[cfg(have_boost_queue)]
+mod boost_queue {
     use super::*;
 
-    fn carries<A: Arena>() {
+    unsafe extern "C" {
+        fn rivals_boost_queue_capacity() -> usize;
+        fn rivals_boost_queue_new() -> *mut c_void;
+    }
+
+    shim_queue!(
+        /// `boost::lockfree::queue` of a fixed capacity of 1024: many to many, single items only.
+        BoostQueue,
+        |capacity| {
+            // SAFETY: no preconditions.
+            assert_eq!(capacity, unsafe { rivals_boost_queue_capacity() }, "fixed when compiled");
+            // SAFETY: no preconditions.
+            unsafe { rivals_boost_queue_new() }
+        },
+        rivals_boost_queue_free,
+        rivals_boost_queue_produce,
+        rivals_boost_queue_consume,
+        rivals_boost_queue_pairs
+    );
+}
+#[cfg(have_boost_queue)]
+pub use boost_queue::BoostQueue;
+
+#[cfg(have_tbb)]
+mod tbb {
+    use super::*;
+
+    unsafe extern "C" {
+        fn rivals_tbb_new(capacity: usize) -> *mut c_void;
+    }
+
+    shim_queue!(
+        /// oneTBB `concurrent_bounded_queue`: many to many, single items only.
+        Tbb,
+        // SAFETY: takes any capacity.
+        |capacity| unsafe { rivals_tbb_new(capacity) },
+        rivals_tbb_free,
+        rivals_tbb_produce,
+        rivals_tbb_consume,
+        rivals_tbb_pairs
+    );
+}
+#[cfg(have_tbb)]
+pub use tbb::Tbb;
+
+#[cfg(all(test, any(have_moodycamel, have_boost, have_boost_queue, have_tbb)))]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn carries<A: Arena>() {
         for batch in [1, 64] {
             let arena = A::with_capacity(1024);
             let (mut source, mut sink) = (arena.source(), arena.sink());
@@ -174,5 +225,9 @@ mod tests {
         carries::<Moodycamel>();
         #[cfg(have_boost)]
         carries::<Boost>();
+        #[cfg(have_boost_queue)]
+        carries::<BoostQueue>();
+        #[cfg(have_tbb)]
+        carries::<Tbb>();
     }
 }

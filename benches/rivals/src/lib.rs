@@ -11,6 +11,8 @@
 #[cfg(all(feature = "turtle", have_c_shim))]
 pub mod cabi;
 pub mod cpp;
+#[cfg(all(feature = "turtle", have_c_shim, have_cpp_shim))]
+pub mod hpp;
 pub mod machine;
 pub mod queue;
 pub mod report;

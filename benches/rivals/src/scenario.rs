@@ -53,7 +53,7 @@ pub struct MeanBar {
 }
 
 /// Bars on means; bars on single rows stand with the rows.
-pub const MEAN_BARS: [MeanBar; 2] = [
+pub const MEAN_BARS: [MeanBar; 5] = [
     MeanBar {
         scenario: "single",
         subject: "turn",
@@ -65,6 +65,24 @@ pub const MEAN_BARS: [MeanBar; 2] = [
         subject: "turn",
         reference: "ArrayQueue",
         bar: Bar::AtLeast(5.0),
+    },
+    MeanBar {
+        scenario: "cpp-single",
+        subject: "turn by C++",
+        reference: "boost::lockfree::queue",
+        bar: Bar::AtLeast(10.0),
+    },
+    MeanBar {
+        scenario: "cpp-single",
+        subject: "turn by C++",
+        reference: "TBB",
+        bar: Bar::AtLeast(8.0),
+    },
+    MeanBar {
+        scenario: "cpp-single",
+        subject: "turn by C++",
+        reference: "moodycamel (unbounded)",
+        bar: Bar::AtLeast(1.0),
     },
 ];
 
@@ -186,6 +204,10 @@ pub fn groups(choice: &Choice) -> Vec<Group> {
     #[cfg(all(feature = "turtle", have_c_shim))]
     if crate::cabi::present() {
         c_interface(&mut groups);
+    }
+    #[cfg(all(feature = "turtle", have_c_shim, have_cpp_shim))]
+    if crate::hpp::present() {
+        cpp_interface(&mut groups);
     }
     wakes(&mut groups, choice.quick);
     groups.retain(|group| !group.subjects.is_empty());
@@ -535,6 +557,65 @@ fn c_interface(groups: &mut Vec<Group>) {
     sized::<16384>(groups, 64);
 }
 
+/// turtle.hpp against the C interface in the same loops, and against what C++ programs use.
+#[cfg(all(feature = "turtle", have_c_shim, have_cpp_shim))]
+fn cpp_interface(groups: &mut Vec<Group>) {
+    use crate::hpp::{HEADER, Hpp, OPTIONAL, PLAIN};
+    const TURN: u32 = turtle_buffers::Strategy::Turn as u32;
+    const SPSC: u32 = turtle_buffers::Strategy::Spsc as u32;
+    fn header<const STRATEGY: u32>(groups: &mut Vec<Group>, engine: &str) {
+        groups.push(Group {
+            scenario: "cpp",
+            row: "push+pop, one thread, cap 1024".to_owned(),
+            metrics: &PAIR,
+            reference: pair::<Hpp<STRATEGY, PLAIN>>(&format!("{engine} by C")),
+            subjects: vec![
+                barred(
+                    pair::<Hpp<STRATEGY, HEADER>>(&format!("{engine} by C++")),
+                    Bar::AtMost(1.02),
+                    1,
+                ),
+                plain(pair::<Hpp<STRATEGY, OPTIONAL>>(&format!(
+                    "{engine} by C++ (optional)"
+                ))),
+            ],
+        });
+    }
+    header::<TURN>(groups, "turn");
+    header::<SPSC>(groups, "spsc");
+    for threads in [1, 2, 4, 8] {
+        let shape = Shape {
+            producers: threads,
+            consumers: threads,
+            capacity: 1024,
+            batch: 1,
+        };
+        #[allow(unused_mut, reason = "no header, no rival")]
+        let mut rivals: Vec<Contender> = Vec::new();
+        #[cfg(have_boost_queue)]
+        rivals.push(throughput::<crate::cpp::BoostQueue>(
+            "boost::lockfree::queue",
+            shape,
+        ));
+        #[cfg(have_tbb)]
+        rivals.push(throughput::<crate::cpp::Tbb>("TBB", shape));
+        #[cfg(have_moodycamel)]
+        rivals.push(throughput::<crate::cpp::Moodycamel>(
+            "moodycamel (unbounded)",
+            shape,
+        ));
+        for reference in rivals {
+            groups.push(Group {
+                scenario: "cpp-single",
+                row: format!("{threads}x{threads}, cap 1024"),
+                metrics: &THROUGHPUT,
+                reference,
+                subjects: vec![plain(throughput::<Hpp<TURN, HEADER>>("turn by C++", shape))],
+            });
+        }
+    }
+}
+
 fn wakes(groups: &mut Vec<Group>, quick: bool) {
     let count = if quick { 50 } else { 300 };
     groups.push(Group {
@@ -612,6 +693,29 @@ pub fn countables() -> Vec<Countable> {
     list.push(("boost", work::count_pairs::<crate::cpp::Boost>));
     #[cfg(have_moodycamel)]
     list.push(("moodycamel", work::count_pairs::<crate::cpp::Moodycamel>));
+    #[cfg(all(feature = "turtle", have_c_shim, have_cpp_shim))]
+    if crate::hpp::present() {
+        use crate::hpp::{HEADER, Hpp, OPTIONAL, PLAIN};
+        const TURN: u32 = turtle_buffers::Strategy::Turn as u32;
+        const SPSC: u32 = turtle_buffers::Strategy::Spsc as u32;
+        list.extend([
+            (
+                "turn-by-c",
+                work::count_pairs::<Hpp<TURN, PLAIN>> as fn(u64),
+            ),
+            ("turn-by-c++", work::count_pairs::<Hpp<TURN, HEADER>>),
+            (
+                "turn-by-c++-optional",
+                work::count_pairs::<Hpp<TURN, OPTIONAL>>,
+            ),
+            ("spsc-by-c", work::count_pairs::<Hpp<SPSC, PLAIN>>),
+            ("spsc-by-c++", work::count_pairs::<Hpp<SPSC, HEADER>>),
+            (
+                "spsc-by-c++-optional",
+                work::count_pairs::<Hpp<SPSC, OPTIONAL>>,
+            ),
+        ]);
+    }
     #[cfg(feature = "turtle")]
     list.extend([
         ("turn", work::count_pairs::<Words<Turn<u64>>> as fn(u64)),
