@@ -154,6 +154,7 @@ step "the header compiles alone, in every standard" header_compiles_alone
 step "the header leaves no macros behind but TURTLE_…" header_leaks_no_macro
 step "the header is parsed in less than 100 ms" header_is_cheap
 # Optimised in the newest standard, unoptimised in the others: the warnings and the tests are the same.
+runner "the first project of docs/cpp.md" cmake_project cpp_examples/start start
 runner "cpp_examples against the installed package" cmake_project cpp_examples cpp_examples "-DSTANDARDS=23"
 runner "cpp_examples, older standards" cmake_project cpp_examples cpp_examples_older -DCMAKE_BUILD_TYPE=Debug "-DSTANDARDS=17;20"
 if have clang++; then

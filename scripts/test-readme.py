@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The documents: each quick start of the README is the file that the tests run, and every relative link leads somewhere."""
+"""The documents: each quick start of the README is the file that the tests run, each block of code of a language's page
+is part of such a file, and every relative link leads somewhere."""
 
 import pathlib
 import re
@@ -12,9 +13,15 @@ QUICK_STARTS = [
     "cpp_examples/quickstart.cpp",
     "python/examples/quickstart.py",
 ]
+# page | language of its blocks | files that the tests build and run
+SNIPPETS = [
+    ("docs/cpp.md", "cpp", ["cpp_examples/guide.cpp", "cpp_examples/guide_new.cpp", "cpp_examples/start/start.cpp"]),
+    ("docs/cpp.md", "cmake", ["cpp_examples/start/CMakeLists.txt"]),
+]
 MOST_LINES = 200
 NOT_OURS = {"target", "build", "dist", "node_modules"}
 FENCED = re.compile(r"^```\w*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 
@@ -41,6 +48,19 @@ def broken_links(document: pathlib.Path) -> list[str]:
     return wrong
 
 
+def loose_snippets(page: str, language: str, sources: list[str]) -> list[str]:
+    """Blocks of a page that are no consecutive lines of its sources, however deep those are indented there."""
+    programs = ["\n" + "\n".join(map(str.strip, (ROOT / name).read_text().splitlines())) + "\n" for name in sources]
+    blocks = [text for word, text in BLOCK.findall((ROOT / page).read_text()) if word == language]
+    if not blocks:
+        return [f"{page}: no block of {language}"]
+    return [
+        f"{page}: these lines are in none of {', '.join(sources)}:\n{text}"
+        for text in blocks
+        if not any("\n" + "\n".join(map(str.strip, text.splitlines())) + "\n" in program for program in programs)
+    ]
+
+
 def main() -> int:
     """Check everything and say what is wrong."""
     readme = (ROOT / "README.md").read_text()
@@ -50,6 +70,8 @@ def main() -> int:
         for name in QUICK_STARTS
         if (ROOT / name).read_text() not in blocks
     ]
+    for page in SNIPPETS:
+        wrong += loose_snippets(*page)
     if (lines := readme.count("\n")) > MOST_LINES:
         wrong.append(f"README.md has {lines} lines, {MOST_LINES} at most")
     documents = [
