@@ -253,11 +253,11 @@ inline turtle_status release(turtle_consumer* h, const void* s) noexcept { retur
 
 /// What ThreadSanitizer is told about the library's calls; nothing at all in other builds.
 ///
-/// Who takes an element has seen everything that was done before it was given, and who finds room everything that was
-/// done before that room was made. A ring is one place for that: an element counts as given by everybody who gave to
-/// the same ring before. Rings in shared memory are one place together, for a process may have a ring open twice.
-/// What the library does with the memory in between is not looked at; that the caller's own memory is read and written
-/// by the call is.
+/// Who takes an element has seen everything that was done before it was given, who is told by a pop that the ring is
+/// closed what was done before it was closed, and who finds room what was done before that room was made. A ring is
+/// one place for that: an element counts as given by everybody who gave to the same ring before. Rings in shared memory
+/// are one place together, for a process may have a ring open twice. What the library does with memory is not looked
+/// at; that the call reads or writes the caller's is.
 class sight {
 public:
     sight() = default;
@@ -286,7 +286,7 @@ public:
     template <class F>
     turtle_status release(F&& call) const noexcept { return makes_room(), unseen(call); }
     template <class F>
-    turtle_status close(F&& call) const noexcept { return gives(), makes_room(), unseen(call); }
+    turtle_status close(F&& call) const noexcept { return gives(), unseen(call); }
     void closed() const noexcept { static_cast<void>(takes(TURTLE_CLOSED)); }
     /// What is left inside is destroyed by whoever is last: the library sees to the order.
     template <class F>
@@ -305,17 +305,16 @@ public:
     }
 
 private:
-    static bool ordered(turtle_status s) noexcept { return s == TURTLE_OK || s == TURTLE_CLOSED || s == TURTLE_INTERRUPTED; }
     void* full() const noexcept { return const_cast<void*>(place_); }
     void* empty() const noexcept { return static_cast<char*>(full()) + 8; } // its words of shadow are of 8 bytes
     void gives() const noexcept { __tsan_release(full()); }
     void makes_room() const noexcept { __tsan_release(empty()); }
     turtle_status takes(turtle_status status) const noexcept {
-        if (ordered(status)) __tsan_acquire(full());
+        if (status == TURTLE_OK || status == TURTLE_CLOSED) __tsan_acquire(full());
         return status;
     }
     turtle_status finds_room(turtle_status status) const noexcept {
-        if (ordered(status)) __tsan_acquire(empty());
+        if (status == TURTLE_OK) __tsan_acquire(empty()); // a push that is refused is not ordered after close()
         return status;
     }
 #else
@@ -1320,9 +1319,7 @@ public:
         return closed;
     }
     /// Ends every wait of this process on this ring, once, with errc::interrupted.
-    void interrupt() noexcept {
-        seen().close([&] { return turtle_interrupt(raw()); });
-    }
+    void interrupt() noexcept { static_cast<void>(turtle_interrupt(raw())); }
     /// Gives back the sides that the calling thread owns (strategy::spsc). A thread that ends does so by itself.
     void release_thread() noexcept { static_cast<void>(turtle_release_thread(raw())); }
 

@@ -96,6 +96,7 @@ compiles_alone() {
         "$1" "-std=c++$standard" -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wold-style-cast -Werror \
             -fsyntax-only $(pkg --cflags) alone.cpp
     done
+    "$1" -std=c++17 -Wall -Wextra -Werror -fsanitize=thread -fsyntax-only $(pkg --cflags) alone.cpp
     # Two units of one program: nothing is defined twice.
     "$1" -std=c++17 -o two main.cpp alone.cpp $(pkg --cflags --libs)
     LD_LIBRARY_PATH=$PREFIX_STAGED/lib ./two

@@ -5,10 +5,12 @@
 //   hand_over buffer_written        a batch is written to while it is being pushed
 //   hand_over buffer_read           what a pop writes is read meanwhile
 //   hand_over other_ring            one ring orders nothing on another
+//   hand_over refused_push          a push that is told "closed" is not ordered after what came before close()
 #include <cstdio>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -130,6 +132,20 @@ void other_ring() {
     consumer.join();
 }
 
+void refused_push() {
+    turtle::ring_buffer<int> ring(4);
+    int data = 0;
+    std::thread producer([&] {
+        std::error_code why;
+        while (why != turtle::errc::closed)
+            if (!ring.try_push(1, why)) std::this_thread::yield();
+        CHECK(data == 1);
+    });
+    data = 1;
+    ring.close();
+    producer.join();
+}
+
 } // namespace
 
 int main(int argc, char** argv) {
@@ -139,6 +155,7 @@ int main(int argc, char** argv) {
     else if (what == "buffer_written") buffer_written();
     else if (what == "buffer_read") buffer_read();
     else if (what == "other_ring") other_ring();
+    else if (what == "refused_push") refused_push();
     else return 2;
     std::printf("hand_over: %s ends\n", argv[1]);
 }
