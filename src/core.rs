@@ -647,11 +647,18 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
             || tally.slept(),
             || self.wake_producers(1),
         );
-        // As in `block_pop`.
-        if end.is_ok() && self.raw.len_hint() < self.raw.capacity() {
-            self.popped(1);
+        if end.is_ok() {
+            self.pass_on_room();
         }
         end
+    }
+
+    /// After a push that waited, as `pass_on_elements` after a pop. Room for
+    /// several also comes with one pop: one that clears void slots.
+    pub(crate) fn pass_on_room(&self) {
+        if self.raw.len_hint() < self.raw.capacity() {
+            self.popped(1);
+        }
     }
 
     /// Blocks on the consumers' bench. The first attempt has been made.
@@ -679,12 +686,19 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
             || tally.slept(),
             || self.wake_consumers(1),
         );
-        // An earlier wake-up may have been for the element behind this one and
-        // have found this one's push halfway (`Busy`): pass it on.
-        if end.is_ok() && self.raw.len_hint() > 0 {
-            self.pushed(1);
+        if end.is_ok() {
+            self.pass_on_elements();
         }
         end
+    }
+
+    /// After a pop that waited. An earlier wake-up may have been for the
+    /// element behind this one and have found this one's push halfway
+    /// (`Busy`): passes it on.
+    pub(crate) fn pass_on_elements(&self) {
+        if self.raw.len_hint() > 0 {
+            self.pushed(1);
+        }
     }
 
     /// Closes the ring: idempotent, by anyone, wakes everyone.
