@@ -8,6 +8,8 @@ mod death;
 mod forked;
 #[path = "shared/names.rs"]
 mod names;
+#[path = "shared/polled.rs"]
+mod polled;
 mod support;
 
 use std::os::unix::fs::PermissionsExt;
@@ -71,6 +73,9 @@ fn child_entry() {
         "publish" => death::publish(&name),
         "make-room" => death::make_room(&name),
         "fork" => forked::fork(&name),
+        "fork-poll" => forked::fork_poll(&name),
+        "poll-echo" => polled::echo(&name),
+        "poll-one" => polled::take_one(&name),
         "push-until-killed" => push_until_killed(&name),
         other => panic!("no case {other}"),
     }
