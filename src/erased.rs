@@ -719,7 +719,11 @@ impl<Sh: Shape, R: RawRing<Sh>> Calls<Sh, R> {
     #[inline(never)]
     unsafe fn try_pop_again(&self, side: &mut R::Consumer, elem: *mut u8) -> Outcome {
         // SAFETY: the caller's promise.
-        unsafe { self.try_pop(side, elem) }
+        let outcome = unsafe { self.try_pop(side, elem) };
+        if !matches!(outcome, Outcome::Empty | Outcome::Busy) {
+            self.core.stay_readable();
+        }
+        outcome
     }
 
     /// Before a pop answers `Empty` to someone who polls the event
@@ -733,7 +737,12 @@ impl<Sh: Shape, R: RawRing<Sh>> Calls<Sh, R> {
                 Outcome::Empty | Outcome::Busy if again && self.core.rearm_event_fd() => {
                     again = false;
                 }
-                other => return other,
+                other => {
+                    if !again && !matches!(other, Outcome::Empty | Outcome::Busy) {
+                        self.core.stay_readable();
+                    }
+                    return other;
+                }
             }
         }
     }
@@ -1185,7 +1194,7 @@ macro_rules! impl_pop {
                 })
             }
             fn peek(&self, slot: &mut *const u8, len: &mut usize) -> Outcome {
-                self.with_pop(|calls, side| calls.peek(side, slot, len))
+                self.with_pop(|calls, side| calls.or_rearm(|| calls.peek(side, slot, len)))
             }
             fn peek_within(
                 &self,

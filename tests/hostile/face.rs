@@ -58,7 +58,7 @@ impl Victim {
     pub(crate) fn call(&self, random: &mut Random, bounds: &Bounds) {
         match self {
             Victim::Typed(ring) => typed_call(ring, random, bounds),
-            Victim::Erased(ring) => erased_call(&**ring, random, bounds),
+            Victim::Erased(ring) => erased_call(ring, random, bounds),
         }
     }
 }
@@ -140,7 +140,12 @@ pub(crate) fn typed_call(
     }
 }
 
-pub(crate) fn erased_call(ring: &dyn DynRing, random: &mut Random, bounds: &Bounds) {
+pub(crate) fn erased_call(ring: &Arc<dyn DynRing>, random: &mut Random, bounds: &Bounds) {
+    if random.one_in(100) {
+        // From now on pops announce that they poll, and pushes may ring.
+        let _ = ring.clone().event_fd();
+    }
+    let ring = &**ring;
     let size = ring.elem_size();
     let mut room = vec![0xcc_u8; size * 8 + CANARY];
     let mut len = 0;

@@ -3,7 +3,7 @@
 use super::*;
 
 /// The system's monotonic clock, the same for all processes.
-fn now() -> Duration {
+pub(crate) fn now() -> Duration {
     let mut now = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
