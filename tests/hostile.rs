@@ -123,7 +123,7 @@ fn spoil(strategy: Strategy, name: &str, face: &str) {
                 ring.release_thread();
             }
             if let Ok(again) = Victim::open(&attach, face) {
-                again.call(&mut random, &Bounds(0, usize::MAX));
+                again.call(&mut random, &Bounds::ANYWHERE);
             }
         }));
         if let Err(panic) = step {
@@ -311,7 +311,7 @@ fn open_in_every_way(name: &str, random: &mut Random) -> (usize, usize) {
                 opened += 1;
                 // Its mapping comes after that of older ones: only guard pages then.
                 for _ in 0..20 {
-                    ring.call(random, &Bounds(0, usize::MAX));
+                    ring.call(random, &Bounds::ANYWHERE);
                 }
             }
             Err(why) => {
