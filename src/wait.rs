@@ -259,8 +259,12 @@ impl Bench {
             on_sleep();
             woken = self.gate.wait(sequence, slice, shared) == GateWait::Moved;
             // Before announcing again, which costs every running thread a barrier:
-            // whoever was woken mostly finds what it was woken for.
-            if woken && let Some(done) = attempt() {
+            // whoever was woken mostly finds what it was woken for. An interrupt
+            // goes first: it was for this wait, what came after it for the next.
+            if woken
+                && !interrupted()
+                && let Some(done) = attempt()
+            {
                 return Ok(done);
             }
         }
