@@ -185,11 +185,7 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
         records: bool,
         dropper: Option<Dropper>,
     ) -> Result<Self, BuildError> {
-        let geometry = Geometry {
-            capacity,
-            shape,
-            shared: false,
-        };
+        let geometry = Geometry::new(capacity, shape, false);
         let (layout, engine_at) = whole(maker, &geometry)?;
         // SAFETY: the layout has a size above zero.
         let Some(base) = NonNull::new(unsafe { alloc_zeroed(layout) }) else {
@@ -221,11 +217,7 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
     ) -> Result<Self, BuildError> {
         let name = options.path.as_deref().expect("the caller saw a path");
         let asked = |capacity: usize| -> Result<(Geometry<Sh>, Head, usize), BuildError> {
-            let geometry = Geometry {
-                capacity,
-                shape,
-                shared: true,
-            };
+            let geometry = Geometry::new(capacity, shape, true);
             let (layout, engine_at) = whole(maker, &geometry)?;
             let head = Head {
                 strategy: maker.strategy as u32,

@@ -11,7 +11,7 @@ mod common;
 
 use common::clients::{clients, traits};
 use common::explore::explore;
-use turtle_buffers::strategy::{Engine, Spsc, Turn};
+use turtle_buffers::strategy::{Engine, Spsc, Turn, WaitFree};
 
 fn every_client<E: Engine>() {
     let engine = traits::<E>().name;
@@ -54,6 +54,17 @@ fn every_client<E: Engine>() {
 #[test]
 fn turn_has_exactly_the_outcomes_of_a_queue() {
     every_client::<Turn>();
+}
+
+#[test]
+fn wait_free_has_exactly_the_outcomes_of_a_queue() {
+    every_client::<WaitFree>();
+}
+
+#[test]
+fn wait_free_has_them_too_when_every_call_is_announced() {
+    common::raw::set_patience(0);
+    every_client::<WaitFree>();
 }
 
 #[test]

@@ -8,11 +8,13 @@ pub mod pace;
 mod shape;
 pub mod spsc;
 pub mod turn;
+pub mod wait_free;
 
 pub use any::Any;
 pub use shape::{Bytes, Fixed, Geometry, Shape, SlotLayout, Typed};
 pub use spsc::Spsc;
 pub use turn::Turn;
+pub use wait_free::WaitFree;
 
 use std::alloc::Layout;
 use std::fmt::Debug;
@@ -30,6 +32,8 @@ pub enum Strategy {
     Turn = 0,
     /// One producer, one consumer, cached indices.
     Spsc = 1,
+    /// The exchange ring: nobody waits for anybody.
+    WaitFree = 2,
 }
 
 /// Calls `$then!` with one row per strategy: `(Variant, module, Engine)`.
@@ -42,6 +46,7 @@ macro_rules! for_each_strategy {
         $then! {
             (Turn, turn, Turn),
             (Spsc, spsc, Spsc),
+            (WaitFree, wait_free, WaitFree),
         }
     };
 }

@@ -1150,11 +1150,7 @@ mod tests {
         capacity: usize,
         laps_before_the_wrap: u64,
     ) -> (TurnRing<Typed<u64>, Tuned>, Layout) {
-        let geometry = Geometry {
-            capacity,
-            shape: Typed::new(),
-            shared: false,
-        };
+        let geometry = Geometry::new(capacity, Typed::new(), false);
         let layout = TurnRing::<Typed<u64>, Tuned>::footprint(&geometry).unwrap();
         // SAFETY: a fresh, zeroed region of the footprint; freed by `free`.
         let ring = unsafe {

@@ -9,6 +9,21 @@ use turtle_buffers::strategy::{Engine, Geometry, Lease, PopRefusal, PushRefusal,
 
 use super::Answer;
 
+thread_local! {
+    static PATIENCE: std::cell::Cell<u32> = const { std::cell::Cell::new(8) };
+}
+
+fn patience() -> u32 {
+    PATIENCE.get()
+}
+
+/// Sets how long engines that can be helped try alone, in the rings that this
+/// thread makes from now on.
+#[allow(dead_code)] // not every suite uses it
+pub fn set_patience(patience: u32) {
+    PATIENCE.set(patience);
+}
+
 /// The algorithm of an engine over words.
 pub type Algorithm<E> = <E as Engine>::Raw<Typed<u64>>;
 
@@ -46,11 +61,9 @@ impl<E: Engine> Clone for RawQueue<E> {
 impl<E: Engine> RawQueue<E> {
     /// An empty ring.
     pub fn new(capacity: usize) -> Self {
-        let geometry = Geometry {
-            capacity,
-            shape: Typed::new(),
-            shared: false,
-        };
+        let mut geometry = Geometry::new(capacity, Typed::new(), false);
+        geometry.participants = 4; // what no client exceeds
+        geometry.patience = patience();
         let layout = Algorithm::<E>::footprint(&geometry).expect("a small ring");
         // SAFETY: the layout is not empty; zeroed, fresh, and of the footprint.
         let (base, raw) = unsafe {
