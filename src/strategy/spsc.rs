@@ -496,6 +496,32 @@ impl<Sh: Shape, P: Profile> SpscRing<Sh, P> {
         true
     }
 
+    /// Decides a run of up to `n` elements and enters; answers how many there
+    /// is room for. First of all, because what is taken from the caller's
+    /// source does not go back there.
+    #[inline(always)]
+    fn begin_push(&self, side: &mut Side, n: usize) -> Result<usize, PushRefusal> {
+        let mut room = self.left(side);
+        if room < n {
+            room = self.refresh_room(side)?;
+        }
+        if self.enter(side, side.position) {
+            Ok(n.min(room))
+        } else {
+            Err(PushRefusal::Closed)
+        }
+    }
+
+    /// Decides a run of up to `n` elements; answers how many are there.
+    #[inline(always)]
+    fn begin_pop(&self, side: &mut Side, n: usize) -> Result<usize, PopRefusal> {
+        let mut ready = self.left(side);
+        if ready < n {
+            ready = self.refresh_ready(side)?;
+        }
+        Ok(n.min(ready))
+    }
+
     #[inline(always)]
     fn publish(&self, position: u64) {
         self.header()
@@ -697,16 +723,8 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
         n: usize,
         mut fill: impl FnMut(*mut u8) -> bool,
     ) -> Result<usize, PushRefusal> {
-        let mut room = self.left(side);
-        if room < n {
-            room = self.refresh_room(side)?;
-        }
-        // Decide first: what `fill` takes from its source must not come back.
-        if !self.enter(side, side.position) {
-            return Err(PushRefusal::Closed);
-        }
+        let n = self.begin_push(side, n)?;
         let mut run = Filling::new(self, side);
-        let n = n.min(room);
         while run.filled < n {
             // SAFETY: I2: there is room for this slot, it is the producer's.
             if !unsafe { self.lease(run.side).write(&mut fill) } {
@@ -725,14 +743,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
         n: usize,
         size: usize,
     ) -> Result<usize, PushRefusal> {
-        let mut room = self.left(side);
-        if room < n {
-            room = self.refresh_room(side)?;
-        }
-        if !self.enter(side, side.position) {
-            return Err(PushRefusal::Closed);
-        }
-        let n = n.min(room);
+        let n = self.begin_push(side, n)?;
         let mut run = Filling::new(self, side);
         while run.filled < n {
             let stretch = (n - run.filled).min(self.stretch(run.side));
@@ -757,11 +768,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
         n: usize,
         mut read: impl FnMut(*mut u8),
     ) -> Result<usize, PopRefusal> {
-        let mut ready = self.left(side);
-        if ready < n {
-            ready = self.refresh_ready(side)?;
-        }
-        let n = n.min(ready);
+        let n = self.begin_pop(side, n)?;
         for _ in 0..n {
             // SAFETY: I2: below `written`, so written and the consumer's.
             unsafe { self.lease(side).read(&mut read) };
@@ -781,11 +788,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
         n: usize,
         size: usize,
     ) -> Result<usize, PopRefusal> {
-        let mut ready = self.left(side);
-        if ready < n {
-            ready = self.refresh_ready(side)?;
-        }
-        let n = n.min(ready);
+        let n = self.begin_pop(side, n)?;
         let mut done = 0;
         while done < n {
             let stretch = (n - done).min(self.stretch(side));

@@ -18,6 +18,10 @@ pub enum Op {
     PushRun(&'static [u64]),
     /// Pop up to this many with one decision.
     PopRun(usize),
+    /// As `PushRun`, copied from an array.
+    PushCopies(&'static [u64]),
+    /// As `PopRun`, copied to an array.
+    PopCopies(usize),
     /// Close.
     Seal,
     /// A process without the asymmetric barrier joins (only before threads start).
@@ -27,11 +31,11 @@ pub enum Op {
 impl Op {
     /// Whether it needs the producing side.
     pub fn pushes(self) -> bool {
-        matches!(self, Op::Push(_) | Op::PushRun(_))
+        matches!(self, Op::Push(_) | Op::PushRun(_) | Op::PushCopies(_))
     }
     /// Whether it needs the consuming side.
     pub fn pops(self) -> bool {
-        matches!(self, Op::Pop | Op::PopRun(_))
+        matches!(self, Op::Pop | Op::PopRun(_) | Op::PopCopies(_))
     }
 }
 
@@ -161,6 +165,11 @@ fn perform<E: Engine>(hands: &mut Hands<E>, ops: &[Op]) -> Vec<Answer> {
             Op::Pop => hands.popper.as_mut().expect("a consumer").pop(),
             Op::PushRun(values) => hands.pusher.as_mut().expect("a producer").push_run(values),
             Op::PopRun(n) => hands.popper.as_mut().expect("a consumer").pop_run(n),
+            Op::PushCopies(values) => {
+                let pusher = hands.pusher.as_mut().expect("a producer");
+                pusher.push_copies(values)
+            }
+            Op::PopCopies(n) => hands.popper.as_mut().expect("a consumer").pop_copies(n),
             Op::Seal => {
                 hands.queue.seal();
                 Answer::Ok
