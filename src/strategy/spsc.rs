@@ -74,12 +74,14 @@
 //!
 //! # Progress
 //!
-//! *Returns and succeeds*: wait-free, at most 13 shared accesses a call,
-//! whatever the other side does: up to 3 to find out, 8 looks of pacing, 4 to
-//! decide (fewer together; a run adds a store every 4 KiB). A stopped producer leaves its consumer with
-//! `Empty` (which is true), a stopped consumer its producer with `Full`. A
-//! producer stopped between `PUSH_ENTER` and its next store delays the answer
-//! `Closed` to the consumer; until then it hears `Empty`.
+//! *Returns and succeeds*: wait-free, at most 14 shared accesses a call,
+//! whatever the other side does: for a push 1 to find out, 8 looks of pacing,
+//! 4 to decide, and 1 of the face's, which sees whether somebody sleeps; 11 for
+//! a pop (`tests/trace.rs` counts them). A run adds a store every 4 KiB; waking
+//! a sleeper comes on top. A stopped producer leaves its consumer with `Empty`
+//! (which is true), a stopped consumer its producer with `Full`. A producer
+//! stopped between `PUSH_ENTER` and its next store delays the answer `Closed`
+//! to the consumer; until then it hears `Empty`.
 //!
 //! # Limits
 //!
@@ -542,7 +544,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
         name: "spsc",
         producers: Arity::One,
         consumers: Arity::One,
-        returns: "always, within 13 shared accesses",
+        returns: "always, within 14 shared accesses, a wake-up apart",
         stopped_thread: "holds up only the other side",
         survives_kill: false,
         shared: true,
