@@ -58,7 +58,7 @@
 
 /**
  * Strategy: producers one, consumers one.
- * Its calls return always, within 13 shared accesses.
+ * Its calls return always, within 14 shared accesses, a wake-up apart.
  * A stopped thread holds up only the other side.
  */
 #define TURTLE_SPSC 1

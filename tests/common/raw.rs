@@ -270,6 +270,23 @@ impl<E: Engine> Pusher<E> {
     }
 }
 
+impl<E: Engine> Pusher<E> {
+    /// As `push_run`, copied from where the values lie.
+    pub fn push_copies(&mut self, values: &[u64]) -> Answer {
+        // SAFETY: as above; as many words as said.
+        let pushed = unsafe {
+            let from = values.as_ptr().cast();
+            self.queue
+                .raw()
+                .push_copies(&mut self.side, from, values.len(), size_of::<u64>())
+        };
+        match pushed {
+            Ok(n) => Answer::Pushed(n),
+            Err(why) => why.into(),
+        }
+    }
+}
+
 impl<E: Engine> Popper<E> {
     /// One pop as the C border makes it.
     pub fn pop_straight(&mut self) -> Answer {
@@ -356,6 +373,23 @@ impl<E: Engine> Popper<E> {
                 value
             }
         }))
+    }
+
+    /// As `pop_run`, copied to where the values shall lie.
+    pub fn pop_copies(&mut self, n: usize) -> Answer {
+        let mut values = [0; 4];
+        let room = n.min(values.len());
+        // SAFETY: as above; room for as many words.
+        let popped = unsafe {
+            let to = values.as_mut_ptr().cast();
+            self.queue
+                .raw()
+                .pop_copies(&mut self.side, to, room, size_of::<u64>())
+        };
+        match popped {
+            Ok(n) => Answer::Run(values, n),
+            Err(why) => why.into(),
+        }
     }
 
     /// Pops up to `n` at once, at most four.

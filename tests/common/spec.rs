@@ -213,7 +213,7 @@ fn moves(
                         );
                     })
                 }
-                Op::PushRun(values) => {
+                Op::PushRun(values) | Op::PushCopies(values) => {
                     push(
                         program,
                         promise,
@@ -231,14 +231,16 @@ fn moves(
                     Ok(_) => effect(Answer::Got(state.inside[0]), &[], 1),
                     Err(why) => effect(why, &[], 0),
                 }),
-                Op::PopRun(n) => pop(program, promise, state, least, n, |k| match k {
-                    Ok(k) => {
-                        let mut values = [0; 4];
-                        values[..k].copy_from_slice(&state.inside[..k]);
-                        effect(Answer::Run(values, k), &[], k as u64);
-                    }
-                    Err(why) => effect(why, &[], 0),
-                }),
+                Op::PopRun(n) | Op::PopCopies(n) => {
+                    pop(program, promise, state, least, n, |k| match k {
+                        Ok(k) => {
+                            let mut values = [0; 4];
+                            values[..k].copy_from_slice(&state.inside[..k]);
+                            effect(Answer::Run(values, k), &[], k as u64);
+                        }
+                        Err(why) => effect(why, &[], 0),
+                    })
+                }
             }
         }
     }
