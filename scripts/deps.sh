@@ -24,6 +24,7 @@ test     cmd:valgrind                                valgrind
 test     cmd:abidiff                                 abigail-tools
 test     cmd:readelf                                 binutils
 test     cmd:luajit                                  luajit
+test     cmd:shellcheck                              shellcheck
 demo     cmd:g++                                     g++
 demo     cmd:strip                                   binutils
 bench    cmd:g++                                     g++

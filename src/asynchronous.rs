@@ -4,8 +4,8 @@
 //! registers its waker with an `event_listener::Event`; whoever publishes
 //! notifies it. Cancelling is dropping the future: nothing has been taken, and
 //! a notification it had received passes to the next waiter. In shared memory,
-//! where a peer cannot call this process's wakers, one watcher thread a ring
-//! does.
+//! where a peer cannot call this process's wakers, two watcher threads a ring
+//! do.
 //!
 //! Waking a task takes a lock (`event-listener`'s), so a thread that is stopped
 //! while it does so holds up the others that have to. A ring without tasks

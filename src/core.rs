@@ -1,6 +1,6 @@
 //! One ring: its memory, its engine, its waiters, its numbers. The typed and
 //! the erased face are both thin layers over this.
-#![allow(clippy::disallowed_types)] // counters of this process; no algorithm rests on them
+#![allow(clippy::disallowed_types)] // counters and notes of this process; no algorithm rests on them
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ffi::c_void;

@@ -126,9 +126,12 @@ impl Fifo {
         // SAFETY: the path ends with a NUL and lives through the call.
         let made = unsafe { libc::mkfifo(c_path(&path).as_ptr(), 0o600) } == 0;
         if made {
-            // Exactly these, whatever the umask. The place is sticky, so the name stays ours. A
-            // group that this user is not in stays out, and is told by the timers of its own.
-            let _ = lchown(&path, None, Some(owner.gid()));
+            // Exactly these, whatever the umask. The place is sticky, so the name stays ours. Root
+            // can give it to the segment's owner, others to a group that they are in; whom that
+            // leaves out is told by a timer.
+            if lchown(&path, Some(owner.uid()), Some(owner.gid())).is_err() {
+                let _ = lchown(&path, None, Some(owner.gid()));
+            }
             let mode = std::fs::Permissions::from_mode(owner.mode() & 0o777);
             std::fs::set_permissions(&path, mode)?;
         } else {
@@ -612,6 +615,27 @@ mod tests {
         assert!(path.symlink_metadata().is_err());
         four.signal().unwrap();
         assert!(readable(four.raw_fd()) && !readable(one.raw_fd()));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn who_is_root_locks_no_owner_out() {
+        use crate::os::segment::bell_of;
+        use std::os::unix::fs::{MetadataExt, chown};
+        // SAFETY: takes nothing and cannot fail.
+        if unsafe { libc::geteuid() } != 0 {
+            println!("SKIP: needs root, to give a segment away");
+            return;
+        }
+        const NOBODY: u32 = 65534;
+        let (segment, name) = segment("owner");
+        chown(format!("/dev/shm{name}"), Some(NOBODY), Some(NOBODY)).unwrap();
+        let _fifo = Fifo::beside(&segment).unwrap();
+        let facts = bell_of(&segment.facts().unwrap()).symlink_metadata();
+        Segment::unlink(&name).unwrap();
+        let facts = facts.unwrap();
+        assert_eq!((facts.uid(), facts.gid()), (NOBODY, NOBODY));
+        assert_eq!(facts.mode() & 0o777, 0o640);
     }
 
     #[cfg(target_os = "linux")]
