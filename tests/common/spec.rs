@@ -49,6 +49,11 @@ pub fn promise(engine: &str) -> Promise {
             late_close: true,
             runs_end: false,
         },
+        "wait_free" => Promise {
+            busy: false,
+            late_close: false,
+            runs_end: false,
+        },
         other => panic!("no promise is written down for {other}"),
     }
 }

@@ -7,7 +7,7 @@ use crate::runner::{Contender, Figure, Group, Metric, Sample, Subject, Work};
 use crate::stats::Bar;
 use crate::subjects::{ArrayQueue, ConcurrentQueue, Crossfire, MutexDeque, Ringbuf, Rtrb};
 #[cfg(feature = "turtle")]
-use crate::turtle::{BlockingSpsc, BlockingTurn, Spsc, Turn};
+use crate::turtle::{BlockingSpsc, BlockingTurn, Spsc, Turn, WaitFree};
 use crate::wake::{Futex, Monitor, idle, wake};
 use crate::work::{self, Shape, Words, lone_percentiles};
 
@@ -202,6 +202,7 @@ fn pairs(groups: &mut Vec<Group>) {
         subjects: vec![
             #[cfg(feature = "turtle")]
             barred(pair::<Words<Turn<u64>>>("turn"), Bar::AtMost(1.05), 1),
+            plain(pair::<Words<WaitFree<u64>>>("wait_free")),
             plain(pair::<Words<ConcurrentQueue<u64>>>("concurrent-queue")),
             plain(pair::<Words<Crossfire<u64, false>>>("crossfire (try)")),
             plain(pair::<Words<MutexDeque<u64>>>("Mutex<VecDeque>")),
@@ -244,6 +245,8 @@ fn single(groups: &mut Vec<Group>, threads: usize, capacity: usize) {
                 Bar::AtLeast(0.9),
                 1,
             ),
+            #[cfg(feature = "turtle")]
+            plain(throughput::<Words<WaitFree<u64>>>("wait_free", shape)),
             plain(throughput::<Words<Crossfire<u64, true>>>(
                 "crossfire (blocking)",
                 shape,
@@ -338,6 +341,8 @@ fn lone_items(groups: &mut Vec<Group>) {
         subjects: vec![
             #[cfg(feature = "turtle")]
             barred(lone::<Turn<u64>>("turn"), Bar::AtMost(1.05), 2),
+            #[cfg(feature = "turtle")]
+            plain(lone::<WaitFree<u64>>("wait_free")),
             plain(lone::<ConcurrentQueue<u64>>("concurrent-queue")),
             plain(lone::<Crossfire<u64, false>>("crossfire (try)")),
             plain(lone::<Crossfire<u64, true>>("crossfire (blocking)")),
@@ -442,6 +447,11 @@ where
                 Bar::AtLeast(1.0),
                 1,
             ),
+            #[cfg(feature = "turtle")]
+            plain(throughput::<Typed<WaitFree<[u8; N]>, [u8; N]>>(
+                "wait_free",
+                shape,
+            )),
             plain(throughput::<Typed<ConcurrentQueue<[u8; N]>, [u8; N]>>(
                 "concurrent-queue",
                 shape,
