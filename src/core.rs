@@ -353,6 +353,10 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
     pub(crate) fn shape(&self) -> Sh {
         self.geometry.shape
     }
+    /// Of engines that keep records: how many were asked for.
+    pub(crate) fn participants(&self) -> usize {
+        self.geometry.participants
+    }
     pub(crate) fn is_shared(&self) -> bool {
         self.geometry.shared
     }

@@ -595,6 +595,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
         stopped_thread: "holds up only the other side",
         survives_kill: false,
         shared: true,
+        records: false,
         source: "L. Lamport, TOPLAS 1983; cached indices: MCRingBuffer, IPDPS 2010",
         steps: STEPS,
     };
@@ -670,7 +671,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
         (pushed, popped)
     }
 
-    fn new_producer(&self) -> Side {
+    fn new_producer(&self) -> Result<Side, BuildError> {
         let written = self.header().written.load(P::acquire(LOOK_WRITTEN));
         let position = written & POSITIONS;
         if written & DECIDING != 0 {
@@ -684,26 +685,26 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
             // had; this thread's later looks see its own word.
             self.header().sealed.fetch_or(FENCED, P::relaxed(FENCE_ASK));
         }
-        Side {
+        Ok(Side {
             position,
             index: self.index_of(position),
             limit: position, // nothing known yet: the first push looks
             lent: 0,
             kept: position,
             pace: Pace::default(),
-        }
+        })
     }
 
-    fn new_consumer(&self) -> Side {
+    fn new_consumer(&self) -> Result<Side, BuildError> {
         let position = self.header().taken.load(P::acquire(LOOK_TAKEN)) & POSITIONS;
-        Side {
+        Ok(Side {
             position,
             index: self.index_of(position),
             limit: position,
             lent: 0,
             kept: position,
             pace: Pace::default(),
-        }
+        })
     }
 
     #[inline(always)]

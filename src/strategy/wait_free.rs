@@ -225,9 +225,11 @@ const PENDING: u64 = 1;
 const DONE: u64 = 2;
 const BLOCKED: u64 = 3;
 
-/// Set in `Side::armed` while the last call found the ring blocked: no slot
-/// word has it, so the next call leaves the short path.
+/// Set in `Side::armed` while the last call found the ring blocked. No slot word
+/// has these bits, so the next call leaves the short path.
 const ARMED: u64 = 1 << 63;
+/// Set there while the spare is lent by its address.
+const LENT: u64 = 1 << 62;
 
 #[derive(Debug)]
 #[repr(C)]
@@ -429,7 +431,7 @@ pub struct Side {
     base: u64,
     /// The cell that this participant owns.
     spare: u64,
-    /// [`ARMED`] or 0.
+    /// [`ARMED`] and [`LENT`].
     armed: u64,
     sequence: u64,
     participant: usize,
@@ -437,8 +439,6 @@ pub struct Side {
     skip: u32,
     /// The next such number, as a power of 2.
     missed: u32,
-    /// Whether the spare is lent out by its address.
-    lent: bool,
     /// POP or PUSH.
     kind: usize,
     place: NonNull<Place>,
@@ -462,10 +462,21 @@ impl Drop for Side {
     }
 }
 
+/// No slot word: the caller has not seen one that it could exchange for.
+const UNSEEN: u64 = !0;
+
 /// Why an exchange did not happen.
+#[derive(Clone, Copy)]
 enum Stop {
     Blocked,
     Closed,
+    /// The element at the front was declined.
+    Declined,
+}
+
+/// Whoever takes whatever comes.
+fn any(_: u64) -> bool {
+    true
 }
 
 /// What became of a claim.
@@ -553,7 +564,12 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
     fn announced<const S: usize>(&self, participant: usize) -> &Word {
         let participant = participant & (self.participants - 1);
         // SAFETY: two rows of `participants` words.
-        unsafe { &*self.announced.as_ptr().add(S * self.participants + participant) }
+        unsafe {
+            &*self
+                .announced
+                .as_ptr()
+                .add(S * self.participants + participant)
+        }
     }
 
     /// The entry of a participant's operation; any numbers are brought into range.
@@ -670,17 +686,18 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
     /// Puts the own spare into the next position of the side and takes what is there.
     #[inline(always)]
     fn exchange<const S: usize>(&self, side: &mut Side) -> Result<(), Stop> {
-        match self.exchange_once::<S>(side) {
+        let word = self.slot(side.index).load(P::acquire(SLOT_LOOK));
+        match self.exchange_once::<S>(side, word) {
             true => Ok(()),
-            false => self.exchange_more::<S>(side),
+            false => self.exchange_more::<S, true>(side, any),
         }
     }
 
     /// The expected case: nobody moved since the last call, nobody wants help.
+    /// `word` is what the slot held, seen in this call.
     #[inline(always)]
-    fn exchange_once<const S: usize>(&self, side: &mut Side) -> bool {
+    fn exchange_once<const S: usize>(&self, side: &mut Side, word: u64) -> bool {
         let slot = self.slot(side.index);
-        let word = slot.load(P::acquire(SLOT_LOOK));
         if (word ^ side.base ^ side.armed) & !self.fields.cells != 0 {
             return false;
         }
@@ -702,11 +719,17 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
 
     #[cold]
     #[inline(never)]
-    fn exchange_more<const S: usize>(&self, side: &mut Side) -> Result<(), Stop> {
+    fn exchange_more<const S: usize, const SURE: bool>(
+        &self,
+        side: &mut Side,
+        mut accept: impl FnMut(u64) -> bool,
+    ) -> Result<(), Stop> {
         let fields = &self.fields;
         let (mut lost, mut turns) = (0, 0);
         let most = 4 * self.patience + 64;
-        while lost < self.patience && turns < most {
+        // Others cannot ask whether this call would take what they find: who is
+        // not sure does not announce, and goes on by itself.
+        while !SURE || (lost < self.patience && turns < most) {
             turns += 1;
             let slot = self.slot(side.index);
             let word = slot.load(P::acquire(SLOT_LOOK));
@@ -724,19 +747,19 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
                 return self.closed();
             }
             if done < 0 {
-                if side.armed == 0 && side.skip == 0 {
+                if side.armed & ARMED == 0 && side.skip == 0 {
                     pauses(self.pacing.poll); // the other side gets away undisturbed
                 }
                 if self.still(slot, word) {
-                    side.armed = ARMED;
+                    side.armed |= ARMED;
                     return Err(Stop::Blocked);
                 }
                 lost += 1;
                 continue;
             }
-            if side.armed != 0 {
+            if side.armed & ARMED != 0 && self.patience > 0 {
                 // Blocked before, free now: begin a run, not a lock-step.
-                side.armed = 0;
+                side.armed &= !ARMED;
                 if side.skip > 0 {
                     side.skip -= 1;
                 } else if self.pacing.goal > 1 {
@@ -747,6 +770,12 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
             if let Some((other, sequence)) = self.pending::<S>(side.position as usize) {
                 self.claim_for(side, word, other, sequence);
                 lost += 1;
+                continue;
+            }
+            if !SURE && !accept(fields.cell(word)) {
+                if self.still(slot, word) {
+                    return Err(Stop::Declined);
+                }
                 continue;
             }
             let mine = (side.base.wrapping_add(fields.one) | side.spare) | word & fields.sealed;
@@ -761,7 +790,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
             if lost < 4 {
                 pauses(LOST << lost);
             }
-            lost += 1;
+            lost = lost.saturating_add(1);
         }
         self.announce::<S>(side)
     }
@@ -770,7 +799,9 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
     #[inline(always)]
     fn ahead_of(&self, word: u64, side: &Side) -> i64 {
         let phase = self.fields.phase(word);
-        phase.wrapping_sub(self.fields.phase(side.base)).cast_signed()
+        phase
+            .wrapping_sub(self.fields.phase(side.base))
+            .cast_signed()
     }
 
     /// Waits (a bounded time) until a run is ready. Where that does not help
@@ -801,7 +832,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
     }
 
     #[cold]
-    fn closed(&self) -> Result<(), Stop> {
+    fn closed<T>(&self) -> Result<T, Stop> {
         // The sealer may have died before it said so.
         self.header().closed.store(1, P::release(SEAL_NOTE));
         Err(Stop::Closed)
@@ -893,7 +924,8 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
         let pending = fields.state(sequence, PENDING, 0);
         entry.cell.store(side.spare, P::relaxed(ANNOUNCE_CELL));
         entry.state.store(pending, P::release(ANNOUNCE_STATE));
-        self.announced::<S>(me).store(sequence, P::release(ANNOUNCE));
+        self.announced::<S>(me)
+            .store(sequence, P::release(ANNOUNCE));
         fence(P::seq_cst(ANNOUNCE_FENCE));
         let outcome = loop {
             let state = entry.state.load(P::acquire(OWN_STATE));
@@ -939,27 +971,30 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
         match outcome {
             Err(Stop::Closed) => self.closed(),
             Err(Stop::Blocked) => {
-                side.armed = ARMED;
+                side.armed |= ARMED;
                 outcome
             }
-            Ok(()) => outcome,
+            other => other,
         }
     }
 
     /// Whether the side's next position is known to be blocked, found out
     /// without giving anything. It may also leave that to the exchange.
     #[inline(always)]
-    fn look_before<const S: usize>(&self, side: &mut Side) -> Result<(), Stop> {
+    fn look_before<const S: usize>(&self, side: &mut Side) -> Result<u64, Stop> {
         let word = self.slot(side.index).load(P::acquire(SLOT_LOOK));
-        match (word ^ side.base) & !self.fields.cells {
-            0 => Ok(()),
+        match (word ^ side.base ^ side.armed & LENT) & !self.fields.cells {
+            0 => Ok(word),
             _ => self.look_closer::<S>(side),
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn look_closer<const S: usize>(&self, side: &mut Side) -> Result<(), Stop> {
+    fn look_closer<const S: usize>(&self, side: &mut Side) -> Result<u64, Stop> {
+        if side.armed & LENT != 0 {
+            return Ok(UNSEEN); // the caller says why not
+        }
         for _ in 0..4 {
             let slot = self.slot(side.index);
             let word = slot.load(P::acquire(SLOT_LOOK));
@@ -968,8 +1003,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
                 self.advance::<S>(side, word);
                 continue;
             }
-            if self.fields.claimant(word) != 0
-                && self.resolve(side.index, word) == Resolved::Moved
+            if self.fields.claimant(word) != 0 && self.resolve(side.index, word) == Resolved::Moved
             {
                 continue;
             }
@@ -977,22 +1011,22 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
                 return self.closed();
             }
             if done < 0 {
-                if side.armed == 0 && side.skip == 0 {
+                if side.armed & ARMED == 0 && side.skip == 0 {
                     pauses(self.pacing.poll);
                 }
                 if !self.still(slot, word) {
                     continue;
                 }
-                side.armed = ARMED;
+                side.armed |= ARMED;
                 return Err(Stop::Blocked);
             }
             break;
         }
-        Ok(())
+        Ok(UNSEEN)
     }
 
     /// Takes a place as a participant.
-    fn join<const S: usize>(&self) -> Option<Side> {
+    fn join<const S: usize>(&self) -> Result<Side, BuildError> {
         let me = u64::from(std::process::id()) | 1 << 32;
         for participant in 0..self.participants {
             // SAFETY: below the number of places.
@@ -1017,16 +1051,18 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
                 participant,
                 skip: 0,
                 missed: 0,
-                lent: false,
                 kind: S,
                 place,
                 home: fork_generation(),
             };
             let hint = self.header().hint[S].load(P::acquire(HINT_READ));
             self.jump::<S>(&mut side, hint);
-            return Some(side);
+            return Ok(side);
         }
-        None
+        Err(BuildError::NoHandle(format!(
+            "all {} participants are out; drop or release one, or build the ring for more (max_threads)",
+            self.participants
+        )))
     }
 
     /// The first position of a side that is not done, at some moment of the call.
@@ -1065,7 +1101,8 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for ExchangeRing<Sh, P> {
         returns: "always, within O(participants) of its own shared accesses",
         stopped_thread: "holds up nobody",
         survives_kill: false,
-        shared: true,
+        shared: false,
+        records: true,
         source: "own design: the exchange ring, after Herlihy 1991, Kogan and Petrank 2012",
         steps: STEPS,
     };
@@ -1172,28 +1209,32 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for ExchangeRing<Sh, P> {
         (self.frontier(PUSH), popped)
     }
 
-    fn new_producer(&self) -> Side {
-        self.join::<PUSH>().expect("a place is free")
+    fn new_producer(&self) -> Result<Side, BuildError> {
+        self.join::<PUSH>()
     }
 
-    fn new_consumer(&self) -> Side {
-        self.join::<POP>().expect("a place is free")
+    fn new_consumer(&self) -> Result<Side, BuildError> {
+        self.join::<POP>()
     }
 
     #[inline(always)]
     unsafe fn try_claim(&self, side: &mut Side) -> Result<Lease, PushRefusal> {
-        if side.lent {
-            return Err(PushRefusal::Lent);
-        }
         match self.look_before::<PUSH>(side) {
-            Ok(()) => Ok(self.lease(side.spare)),
+            Ok(_) if side.armed & LENT != 0 => Err(PushRefusal::Lent),
+            Ok(word) => Ok(Lease {
+                ticket: word, // what the commit expects to find
+                ..self.lease(side.spare)
+            }),
             Err(stop) => Err(stop.into()),
         }
     }
 
     #[inline(always)]
     unsafe fn try_commit(&self, side: &mut Side, claim: Lease) -> Result<(), (Lease, PushRefusal)> {
-        match self.exchange::<PUSH>(side) {
+        if self.exchange_once::<PUSH>(side, claim.ticket) {
+            return Ok(());
+        }
+        match self.exchange_more::<PUSH, true>(side, any) {
             Ok(()) => Ok(()),
             Err(stop) => Err((claim, stop.into())),
         }
@@ -1207,14 +1248,49 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for ExchangeRing<Sh, P> {
         side: &mut Side,
         mut accept: impl FnMut(*mut u8) -> bool,
     ) -> Result<Option<Lease>, PopRefusal> {
-        let _ = &mut accept;
-        if side.lent {
+        if side.armed & LENT != 0 {
             return Err(PopRefusal::Lent);
         }
-        match self.exchange::<POP>(side) {
+        let likes = |cell| accept(self.lease(cell).payload);
+        match self.exchange_more::<POP, false>(side, likes) {
             Ok(()) => Ok(Some(self.lease(side.spare))),
+            Err(Stop::Declined) => Ok(None),
             Err(stop) => Err(stop.into()),
         }
+    }
+
+    #[inline(always)]
+    unsafe fn try_take(&self, side: &mut Side) -> Result<Lease, PopRefusal> {
+        let word = self.slot(side.index).load(P::acquire(SLOT_LOOK));
+        if !self.exchange_once::<POP>(side, word) {
+            if side.armed & LENT != 0 {
+                return Err(PopRefusal::Lent);
+            }
+            self.exchange_more::<POP, true>(side, any)?;
+        }
+        Ok(self.lease(side.spare))
+    }
+
+    #[inline(always)]
+    unsafe fn push_straight(&self, side: &mut Side, write: impl FnOnce(*mut u8)) -> bool {
+        let word = self.slot(side.index).load(P::acquire(SLOT_LOOK));
+        if (word ^ side.base ^ side.armed) & !self.fields.cells != 0 {
+            return false;
+        }
+        // SAFETY: the own spare, which is not lent.
+        unsafe { self.lease(side.spare).write(write) };
+        self.exchange_once::<PUSH>(side, word)
+    }
+
+    #[inline(always)]
+    unsafe fn pop_straight(&self, side: &mut Side, read: impl FnOnce(*mut u8)) -> bool {
+        let word = self.slot(side.index).load(P::acquire(SLOT_LOOK));
+        if !self.exchange_once::<POP>(side, word) {
+            return false;
+        }
+        // SAFETY: the cell is this participant's now.
+        unsafe { self.lease(side.spare).read(read) };
+        true
     }
 
     #[inline(always)]
@@ -1271,18 +1347,21 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for ExchangeRing<Sh, P> {
     }
 
     fn note_claim(&self, side: &mut Side) {
-        side.lent = true;
+        side.armed |= LENT;
     }
 
     fn note_take(&self, side: &mut Side) {
-        side.lent = true;
+        side.armed |= LENT;
     }
 
     unsafe fn claim_at(&self, side: &mut Side, payload: *mut u8) -> Option<Lease> {
         let lease = self.lease(side.spare);
-        (side.lent && lease.payload == payload).then(|| {
-            side.lent = false;
-            lease
+        (side.armed & LENT != 0 && lease.payload == payload).then(|| {
+            side.armed &= !LENT;
+            Lease {
+                ticket: UNSEEN,
+                ..lease
+            }
         })
     }
 
@@ -1346,6 +1425,7 @@ impl From<Stop> for PushRefusal {
         match stop {
             Stop::Blocked => Self::Full,
             Stop::Closed => Self::Closed,
+            Stop::Declined => unreachable!("pushes take any slot"),
         }
     }
 }
@@ -1355,6 +1435,7 @@ impl From<Stop> for PopRefusal {
         match stop {
             Stop::Blocked => Self::Empty,
             Stop::Closed => Self::Closed,
+            Stop::Declined => unreachable!("answered by its caller"),
         }
     }
 }

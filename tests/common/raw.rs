@@ -81,7 +81,7 @@ impl<E: Engine> RawQueue<E> {
     /// A producer. The client keeps to the engine's arity.
     pub fn pusher(&self) -> Pusher<E> {
         Pusher {
-            side: self.raw().new_producer(),
+            side: self.raw().new_producer().expect("a place"),
             queue: self.clone(),
             claim: None,
         }
@@ -90,7 +90,7 @@ impl<E: Engine> RawQueue<E> {
     /// A consumer. The client keeps to the engine's arity.
     pub fn popper(&self) -> Popper<E> {
         Popper {
-            side: self.raw().new_consumer(),
+            side: self.raw().new_consumer().expect("a place"),
             queue: self.clone(),
         }
     }

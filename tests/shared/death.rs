@@ -32,7 +32,7 @@ fn bare_argument(argument: &str) -> (Strategy, Segment, usize) {
 pub(crate) fn publish(argument: &str) {
     let (strategy, segment, capacity) = bare_argument(argument);
     let ring = bare(&segment, strategy, capacity);
-    let mut side = ring.new_producer();
+    let mut side = ring.new_producer().unwrap();
     say("ready");
     listen();
     // SAFETY: the only producer; the payload is written.
@@ -47,7 +47,7 @@ pub(crate) fn publish(argument: &str) {
 pub(crate) fn make_room(argument: &str) {
     let (strategy, segment, capacity) = bare_argument(argument);
     let ring = bare(&segment, strategy, capacity);
-    let mut side = ring.new_consumer();
+    let mut side = ring.new_consumer().unwrap();
     say("ready");
     listen();
     // SAFETY: the only consumer; nothing is to be moved out.
