@@ -110,6 +110,14 @@
 //! `n` the number of participants: O(n) own accesses whatever the others do.
 //! Sealing is lock-free. A stopped or killed participant holds up nobody.
 //!
+//! # Not done yet
+//!
+//! Compiled with `--cfg turtle_next` only, and in no table. Missing: a run that
+//! takes from an iterator (`push_run` can find the ring full after it has taken
+//! an element), runs with one decision, rings in shared memory and the records
+//! of the dead, sealing in bounded steps, the number of participants and the
+//! patience as options, spec and tests for all of that.
+//!
 //! # Limits
 //!
 //! One outstanding claim or take for each participant; `n` is set when the
