@@ -1412,8 +1412,8 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for ExchangeRing<Sh, P> {
 
     unsafe fn for_each_left(&self, mut f: impl FnMut(*mut u8)) {
         let capacity = self.capacity as u64;
-        let mut position = self.frontier(POP);
-        for _ in 0..self.capacity {
+        let first = self.frontier(POP);
+        for position in first..first + capacity {
             let index = (position % capacity) as usize;
             let mut word = self.slot(index).load(P::acquire(LOOK_SLOT));
             if self.fields.claimant(word) != 0 && self.resolve(index, word) == Resolved::Moved {
@@ -1423,7 +1423,6 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for ExchangeRing<Sh, P> {
                 break;
             }
             f(self.lease(self.fields.cell(word)).payload);
-            position += 1;
         }
     }
 }
