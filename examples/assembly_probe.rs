@@ -229,11 +229,7 @@ mod probe {
     }
 
     fn turn<R: RawRing<Typed<u64>>>() -> R {
-        let geometry = Geometry {
-            capacity: CAPACITY,
-            shape: Typed::new(),
-            shared: false,
-        };
+        let geometry = Geometry::new(CAPACITY, Typed::new(), false);
         let at = memory(R::footprint(&geometry).expect("a small ring"));
         // SAFETY: fresh, zeroed, of the footprint.
         unsafe {
@@ -363,15 +359,15 @@ mod probe {
         let strict = || turn::<Raw<Strict>>();
         run!(
             tuned(),
-            Raw::<Tuned>::new_producer,
-            Raw::<Tuned>::new_consumer,
+            |ring: &Raw<Tuned>| ring.new_producer().expect("a side"),
+            |ring: &Raw<Tuned>| ring.new_consumer().expect("a side"),
             probe_tuned_push,
             probe_tuned_pop
         );
         run!(
             strict(),
-            Raw::<Strict>::new_producer,
-            Raw::<Strict>::new_consumer,
+            |ring: &Raw<Strict>| ring.new_producer().expect("a side"),
+            |ring: &Raw<Strict>| ring.new_consumer().expect("a side"),
             probe_strict_push,
             probe_strict_pop
         );

@@ -58,7 +58,7 @@
 
 /**
  * Strategy: producers one, consumers one.
- * Its calls return always, within 13 shared accesses.
+ * Its calls return always, within 14 shared accesses, a wake-up apart.
  * A stopped thread holds up only the other side.
  */
 #define TURTLE_SPSC 1
@@ -416,7 +416,7 @@ turtle_status turtle_open(const struct turtle_options *options,
 void turtle_free(struct turtle_buffer *buffer);
 
 /**
- * Removes the name of a shared ring. Processes that are attached keep it; the next turtle_open builds a new one.
+ * Removes the name of a shared ring, and the FIFO of its event descriptors. Processes that are attached keep it; the next turtle_open builds a new one.
  *
  * Returns TURTLE_OK, TURTLE_ERR_NOT_FOUND, TURTLE_ERR_INVALID, TURTLE_ERR_UNSUPPORTED or TURTLE_ERR_IO.
  * Threads: any. Progress: one system call.
@@ -438,7 +438,7 @@ turtle_status turtle_try_push(struct turtle_buffer *buffer, const void *elem);
  * Copies `elem_size` bytes to `elem`, which may lie at any address.
  * Returns TURTLE_OK, TURTLE_EMPTY, TURTLE_BUSY, TURTLE_CLOSED; TURTLE_ERR_NO_HANDLE, TURTLE_ERR_INVALID.
  * Threads: any; the first thread to pop owns that side of TURTLE_SPSC. Progress: always returns, no system call
- * (one or two when it answers TURTLE_EMPTY after turtle_event_fd).
+ * (two or three when it answers TURTLE_EMPTY after turtle_event_fd).
  */
 turtle_status turtle_try_pop(struct turtle_buffer *buffer, void *elem);
 
@@ -629,9 +629,12 @@ turtle_status turtle_get_stats(const struct turtle_buffer *buffer, struct turtle
  * Gives a descriptor for poll, select or epoll that is readable when an element may be there, or the ring is closed.
  *
  * Wait for it, then pop until TURTLE_EMPTY or TURTLE_CLOSED: the answer TURTLE_EMPTY makes it quiet and ready again.
- * One descriptor a ring and process, for one consumer loop; it belongs to the ring, do not read or close it.
- * Returns TURTLE_OK, TURTLE_ERR_IO when the process is out of descriptors, or TURTLE_ERR_INVALID.
- * Threads: any. Progress: the first call makes system calls and, for a shared ring, threads that watch it.
+ * That of a shared ring is also readable 10 ms after it became quiet: a peer may be killed before it tells.
+ * One descriptor a ring and process, for one consumer loop; it belongs to the ring, do not read or close it. Several
+ * processes may poll the same ring. A forked child asks again and gets its own, under the same number.
+ * Returns TURTLE_OK; TURTLE_ERR_IO when the process is out of descriptors, or something else has the place of the FIFO
+ * beside a shared ring, which turtle_last_error names; TURTLE_ERR_INVALID.
+ * Threads: any; none is made. Progress: the first call makes system calls.
  */
 turtle_status turtle_event_fd(struct turtle_buffer *buffer, int *fd);
 

@@ -12,9 +12,10 @@ mkdir -p "$OUT"
 rm -f "$OUT"/rivals.json "$OUT"/report.*
 say "Building the rivals (the first time takes minutes)"
 cargo build --release --manifest-path benches/rivals/Cargo.toml --target-dir "$TARGET/rivals"
-say "Building the command line and the C library"
-cargo build --release -p turtle-cli -p turtle-c
-TURTLE_COMMIT=${TURTLE_COMMIT:-$(git rev-parse --short HEAD 2>/dev/null || echo unknown)}
+say "Building the command line and the C library, as they ship"
+scripts/install.sh build
+# A tree with changes is not the commit that it stands on.
+TURTLE_COMMIT=${TURTLE_COMMIT:-$(git describe --always --dirty --exclude '*' 2>/dev/null || echo unknown)}
 export TURTLE_COMMIT TURTLE_LIBRARY="$TARGET/release/libturtle.so"
 say "Measuring. Leave the machine alone meanwhile: other work shows in the spread."
 "$TARGET/rivals/release/rivals" --json "$OUT/rivals.json" "$@"

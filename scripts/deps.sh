@@ -25,6 +25,7 @@ test     cmd:abidiff                                 abigail-tools
 test     cmd:readelf                                 binutils
 test     cmd:luajit                                  luajit
 test     hdr:boost/lockfree/queue.hpp                libboost-dev
+test     cmd:shellcheck                              shellcheck
 demo     cmd:g++                                     g++
 demo     cmd:strip                                   binutils
 bench    cmd:g++                                     g++

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Library, headers, pkg-config and CMake files, command line: install.sh build|install|uninstall
+# Library, headers, pkg-config and CMake files, command line: install.sh build|library|install|uninstall
 # From the environment: PREFIX (where the files will be used), LIBDIR (below PREFIX, default lib), DESTDIR (staging).
 # What is installed is relocatable: the package files find the rest relative to themselves.
 
@@ -24,8 +24,9 @@ build() {
         return
     fi
     scripts/deps.sh rust install
-    say "cargo build --release -p turtle-c -p turtle-cli"
-    cargo build --release -p turtle-c -p turtle-cli
+    remap_paths
+    say "cargo build --release $*"
+    cargo build --release "$@"
 }
 
 # The file is written through `install` so that mode and owner are right and a running copy is not disturbed.
@@ -43,7 +44,7 @@ install_all() {
     real=$DEST
     while [ ! -e "$real" ]; do real=$(dirname "$real"); done
     [ -w "$real" ] || die "$real is not writable. Run: make build && sudo make install PREFIX=$PREFIX"
-    build
+    build -p turtle-c -p turtle-cli
     [ -f "$BUILT/libturtle.so" ] || die "$BUILT/libturtle.so was not built"
 
     WORK=$(mktemp -d)
@@ -110,11 +111,14 @@ uninstall_all() {
 }
 
 case ${1:-} in
+library) # for tests: the C library as it ships, without the command line
+    build -p turtle-c
+    ;;
 build)
-    build
+    build -p turtle-c -p turtle-cli
     say "build: $BUILT/libturtle.so, libturtle.a and turtle are built"
     ;;
 install) install_all ;;
 uninstall) uninstall_all ;;
-*) die "build, install or uninstall?" ;;
+*) die "build, library, install or uninstall?" ;;
 esac

@@ -100,11 +100,48 @@ attempt() {
 }
 steps_end() { [ "$STEPS_FAILED" -eq 0 ]; }
 
+# remap_paths
+# For what others will get: from here on cargo and maturin write no folder of this machine into what they build. All that
+# ships is built after this, with the same flags, so that one suite does not make cargo build it anew for another.
+# Tests and benchmarks are built without, and debuggers find their sources.
+remap_paths() {
+    local flags='' flag pair source
+    source=$(rustc --print sysroot)/lib/rustlib/src/rust
+    for flag in ${RUSTFLAGS-}; do flags+=$'\x1f'$flag; done
+    # Of several that fit rustc takes the last: folders that may lie in another one come after it.
+    for pair in "$HOME=/home" "$ROOT=/turtle-buffers" "$TARGET=/target" "${CARGO_HOME:-$HOME/.cargo}=/cargo" "$source=/rustc"; do
+        flags+=$'\x1f'--remap-path-prefix=$pair
+    done
+    # The flags of RUSTFLAGS, but folders may have blanks in their names.
+    export CARGO_ENCODED_RUSTFLAGS=${flags#$'\x1f'}
+}
+# no_machine_paths FILE…
+# Fails if one of these, text or binary, names a folder in which it was built.
+no_machine_paths() {
+    local folder found='' file
+    for file in "$@"; do
+        [ -s "$file" ] || die "$file is not there, or empty"
+        # A slash ends each, so that "/root" is not found in "/rootless".
+        for folder in "$ROOT" "$TARGET" "$HOME" "${CARGO_HOME:-$HOME/.cargo}" "$(rustc --print sysroot)"; do
+            if LC_ALL=C grep -aqF "$folder/" "$file"; then
+                found+="${found:+, }${file##*/}: $(LC_ALL=C grep -aoF -m 1 "$folder/" "$file" | head -n 1)"
+            fi
+        done
+    done
+    [ -z "$found" ] || die "a folder of this machine is named in $found"
+}
+
 # plain_wheel DIRECTORY
 # Builds the wheel for this machine only, which needs no other compiler, as the one file in DIRECTORY.
 plain_wheel() {
     rm -rf "$1"
+    remap_paths
     "$VENV/bin/maturin" build --release --compatibility linux --interpreter "$VENV/bin/python" --out "$1"
     set -- "$1"/*.whl
-    [ $# -eq 1 ] && [ -f "$1" ] || die "expected one wheel, found: $*"
+    if [ $# -ne 1 ] || [ ! -f "$1" ]; then die "expected one wheel, found: $*"; fi
+}
+# unpacked WHEEL DIRECTORY: a wheel is a zip file, and folders do not show in compressed bytes.
+unpacked() {
+    rm -rf "$2"
+    "$VENV/bin/python" -m zipfile -e "$1" "$2"
 }

@@ -4,6 +4,6 @@
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-step "build libturtle" cargo build --release -p turtle-c
+step "build libturtle" scripts/install.sh library
 step "types and exported symbols match the baseline" bindings/c/abi/check.sh
 steps_end

@@ -31,8 +31,11 @@ lib/libturtle.so.${VERSION%%.*} libturtle.so.$VERSION
 lib/libturtle.so.$VERSION
 lib/pkgconfig/turtle.pc
 LIST
-    # No path of this machine in what others will read.
-    if grep -rIlF -e "$ROOT" -e "$STAGE" "$PREFIX_STAGED"; then die "these files name a folder of this machine"; fi
+    # No folder of this machine in what others will read or load.
+    local files
+    mapfile -t files < <(find "$PREFIX_STAGED" -type f)
+    no_machine_paths "${files[@]}"
+    if grep -rIlF -e "$STAGE" "$PREFIX_STAGED"; then die "these files name the staging folder"; fi
 }
 
 pkg() { PKG_CONFIG_PATH=$PREFIX_STAGED/lib/pkgconfig pkg-config "$@" turtle; }

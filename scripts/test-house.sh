@@ -114,6 +114,18 @@ budgets_fit() {
     [ "$total" -lt 1800 ] || die "the suites may cost $total s together; 1800 is the limit"
 }
 
+machine_paths_are_seen() {
+    local here=$TARGET/test-logs/house-paths
+    mkdir -p "$here"
+    printf 'ELF\0/turtle-buffers/src/core.rs\0/cargo/registry\0%sless/x\0' "$HOME" >"$here/clean"
+    no_machine_paths "$here/clean"
+    printf 'ELF\0\377%s/src/core.rs\0' "$ROOT" >"$here/spoilt"
+    # In a shell of its own, which it ends.
+    if (no_machine_paths "$here/clean" "$here/spoilt") 2>"$here/said"; then die "a folder of this machine was not seen"; fi
+    grep -qF "spoilt: $ROOT/" "$here/said" || die "it does not say what is where: $(cat "$here/said")"
+    if (no_machine_paths "$here/missing") 2>/dev/null; then die "a file that is not there passed"; fi
+}
+
 step "cargo test is counted" libtest_counts
 step "a test that skips is counted once" libtest_skip_counts_one_test
 step "pytest is counted" pytest_counts
@@ -122,6 +134,7 @@ step "plain lines and TAP are counted" plain_lines_count
 step "a closing line counts where nothing else does" closing_line_counts_alone
 step "a command that hangs is ended" slow_command_is_ended
 step "a failing step is seen" failing_step_is_seen
+step "folders of this machine are seen in a binary" machine_paths_are_seen
 step "budgets stay under 30 minutes" budgets_fit
 step "quick starts are the tested files, links lead somewhere" python3 scripts/test-readme.py
 steps_end

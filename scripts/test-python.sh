@@ -14,6 +14,12 @@ fresh_environment() {
     "$PY" -m pip install --quiet --retries 5 pytest numpy mypy
     "$PY" -m pip install --quiet --no-index --no-deps "$TARGET"/wheels-test/*-abi3-*.whl
 }
+wheel_names_no_folder() {
+    local unpacked=$TARGET/wheel-unpacked files
+    unpacked "$TARGET"/wheels-test/*-abi3-*.whl "$unpacked"
+    mapfile -t files < <(find "$unpacked" -type f ! -empty)
+    no_machine_paths "${files[@]}"
+}
 package_is_the_installed_one() {
     "$PY" - "$FRESH" "$(workspace_version)" <<'EOT'
 import sys
@@ -40,6 +46,7 @@ stubs_match() {
 }
 
 step "build the wheel" plain_wheel "$TARGET/wheels-test"
+step "no file in it names a folder of this machine" wheel_names_no_folder
 step "install it in a fresh environment" fresh_environment
 step "the package under test is the installed one" package_is_the_installed_one
 runner "python tests" python_tests

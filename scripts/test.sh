@@ -23,10 +23,10 @@ orders  | 150 | tests/orders.rs                | RUSTFLAGS='--cfg turtle_loom --
 mutants | 60  | tests/mutants.rs               | RUSTFLAGS='--cfg turtle_loom --cfg turtle_mutate' $MODEL cargo test --release --test mutants --target-dir \"\$TARGET/loom\" $SHOW
 trace   | 60  | tests/trace.rs                 | RUSTFLAGS='--cfg turtle_trace' cargo test --test trace --target-dir \"\$TARGET/trace\" $SHOW
 stall   | 90  | tools/stall/Cargo.toml         | scripts/test-stall.sh
-c       | 120 | bindings/c/tests/run.sh        | cargo build --release -p turtle-c && bindings/c/tests/run.sh
+c       | 120 | bindings/c/tests/run.sh        | scripts/install.sh library && bindings/c/tests/run.sh
 abi     | 30  | bindings/c/abi/check.sh        | scripts/test-abi.sh
 cpp     | 165 | cpp_examples/CMakeLists.txt    | scripts/test-cpp.sh
-ffi     | 60  | bindings/ffi-examples/run.sh   | cargo build --release -p turtle-c && bindings/ffi-examples/run.sh
+ffi     | 60  | bindings/ffi-examples/run.sh   | scripts/install.sh library && bindings/ffi-examples/run.sh
 python  | 150 | python/tests                   | scripts/test-python.sh
 demo    | 90  | scripts/demo.py                | scripts/test-demo.sh
 "

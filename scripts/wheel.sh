@@ -7,6 +7,7 @@
 . "$(dirname "$0")/lib.sh"
 
 scripts/deps.sh rust wheel
+remap_paths
 # maturin looks for zig as a module of the first python3 it finds.
 export PATH=$VENV/bin:$PATH
 OUT=$TARGET/wheels
@@ -37,6 +38,9 @@ wheels=("$OUT"/*-abi3-*.whl)
 [ -f "${wheels[0]}" ] || die "no abi3 wheel in $OUT"
 archives=("$OUT"/*.tar.gz)
 [ -f "${archives[0]}" ] || die "no source archive in $OUT"
+unpacked "${wheels[0]}" "$TARGET/wheel-unpacked"
+mapfile -t files < <(find "$TARGET/wheel-unpacked" -type f ! -empty)
+no_machine_paths "${files[@]}"
 if tar -tzf "${archives[0]}" | grep -E '/(dist|target|\.venv)/'; then die "the source archive holds things that were built"; fi
 rm -rf "$TARGET/venv-wheel"
 "$VENV/bin/python" -m venv "$TARGET/venv-wheel"

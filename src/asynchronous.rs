@@ -4,8 +4,8 @@
 //! registers its waker with an `event_listener::Event`; whoever publishes
 //! notifies it. Cancelling is dropping the future: nothing has been taken, and
 //! a notification it had received passes to the next waiter. In shared memory,
-//! where a peer cannot call this process's wakers, one watcher thread a ring
-//! does.
+//! where a peer cannot call this process's wakers, two watcher threads a ring
+//! do.
 //!
 //! Waking a task takes a lock (`event-listener`'s), so a thread that is stopped
 //! while it does so holds up the others that have to. A ring without tasks
@@ -14,7 +14,6 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::task::{Context, Poll};
 
@@ -101,38 +100,109 @@ impl<T: Send + 'static, S: Engine> Consumer<T, S> {
     }
 }
 
-fn poll_pop<T: Send + 'static, S: Engine>(
-    consumer: &mut Consumer<T, S>,
+/// A call that waits in a future.
+trait Waiting {
+    type Done;
+    /// The call itself, once.
+    fn attempt(&mut self) -> Option<Self::Done>;
+    /// Joins those who wait, and announces it.
+    fn join(&self) -> EventListener;
+    /// Wakes the next one if there is something for it.
+    fn pass_on(&self);
+}
+
+fn poll<W: Waiting>(
+    call: &mut W,
     listener: &mut Option<EventListener>,
     context: &mut Context<'_>,
-) -> Poll<Result<T, PopError>> {
+) -> Poll<W::Done> {
+    let mut woken = false;
     loop {
-        let mut outcome = consumer.try_pop();
-        if matches!(outcome, Err(TryPopError::Empty | TryPopError::Busy))
-            && consumer.core().finish_closing()
-        {
-            outcome = consumer.try_pop();
-        }
-        match outcome {
-            Ok(value) => {
-                *listener = None;
-                return Poll::Ready(Ok(value));
+        if let Some(done) = call.attempt() {
+            // A wake-up that has not been looked at passes to the next by this.
+            *listener = None;
+            // One that has been: as in `Core::block_pop`, what it was for may
+            // still be there.
+            if woken {
+                call.pass_on();
             }
-            Err(TryPopError::Closed) => return Poll::Ready(Err(PopError::Closed)),
-            Err(TryPopError::Empty | TryPopError::Busy) => {}
+            return Poll::Ready(done);
         }
         match listener {
-            None => {
-                let core = Arc::clone(consumer.core());
-                *listener = Some(core.pop_event.listen());
-                core.watch();
-                core.benches().pop.announce(core.is_shared());
-            }
+            None => *listener = Some(call.join()),
             Some(waiting) => match Pin::new(waiting).poll(context) {
-                Poll::Ready(()) => *listener = None,
+                Poll::Ready(()) => {
+                    *listener = None;
+                    woken = true;
+                }
                 Poll::Pending => return Poll::Pending,
             },
         }
+    }
+}
+
+struct Popping<'a, T: Send + 'static, S: Engine>(&'a mut Consumer<T, S>);
+
+impl<T: Send + 'static, S: Engine> Waiting for Popping<'_, T, S> {
+    type Done = Result<T, PopError>;
+
+    fn attempt(&mut self) -> Option<Self::Done> {
+        let mut outcome = self.0.try_pop();
+        if matches!(outcome, Err(TryPopError::Empty | TryPopError::Busy))
+            && self.0.core().finish_closing()
+        {
+            outcome = self.0.try_pop();
+        }
+        match outcome {
+            Ok(value) => Some(Ok(value)),
+            Err(TryPopError::Closed) => Some(Err(PopError::Closed)),
+            Err(TryPopError::Empty | TryPopError::Busy) => None,
+        }
+    }
+
+    fn join(&self) -> EventListener {
+        let core = self.0.core();
+        let listener = core.pop_event.listen();
+        core.watch();
+        core.benches().pop.announce(core.is_shared());
+        listener
+    }
+
+    fn pass_on(&self) {
+        self.0.core().pass_on_elements();
+    }
+}
+
+struct Pushing<'a, T: Send + 'static, S: Engine> {
+    producer: &'a mut Producer<T, S>,
+    value: &'a mut Option<T>,
+}
+
+impl<T: Send + 'static, S: Engine> Waiting for Pushing<'_, T, S> {
+    type Done = Result<(), PushError<T>>;
+
+    fn attempt(&mut self) -> Option<Self::Done> {
+        let value = self.value.take().expect("not polled after it was ready");
+        match self.producer.try_push(value) {
+            Ok(()) => Some(Ok(())),
+            Err(TryPushError::Closed(value)) => Some(Err(PushError::Closed(value))),
+            Err(error) => {
+                *self.value = Some(error.into_inner());
+                None
+            }
+        }
+    }
+
+    fn join(&self) -> EventListener {
+        let core = self.producer.core();
+        let listener = core.push_event.listen();
+        core.watch();
+        core.benches().push.announce(core.is_shared());
+        listener
+    }
+
+    fn pass_on(&self) {
+        self.producer.core().pass_on_room();
     }
 }
 
@@ -153,28 +223,11 @@ impl<T: Send + 'static, S: Engine> Future for PushAsync<'_, T, S> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        loop {
-            let value = this.value.take().expect("not polled after it was ready");
-            match this.producer.try_push(value) {
-                Ok(()) => return Poll::Ready(Ok(())),
-                Err(TryPushError::Closed(value)) => {
-                    return Poll::Ready(Err(PushError::Closed(value)));
-                }
-                Err(error) => this.value = Some(error.into_inner()),
-            }
-            match &mut this.listener {
-                None => {
-                    let core = Arc::clone(this.producer.core());
-                    this.listener = Some(core.push_event.listen());
-                    core.watch();
-                    core.benches().push.announce(core.is_shared());
-                }
-                Some(waiting) => match Pin::new(waiting).poll(context) {
-                    Poll::Ready(()) => this.listener = None,
-                    Poll::Pending => return Poll::Pending,
-                },
-            }
-        }
+        let mut call = Pushing {
+            producer: this.producer,
+            value: &mut this.value,
+        };
+        poll(&mut call, &mut this.listener, context)
     }
 }
 
@@ -193,7 +246,7 @@ impl<T: Send + 'static, S: Engine> Future for PopAsync<'_, T, S> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        poll_pop(this.consumer, &mut this.listener, context)
+        poll(&mut Popping(this.consumer), &mut this.listener, context)
     }
 }
 
@@ -212,6 +265,81 @@ impl<T: Send + 'static, S: Engine> Stream for PopStream<'_, T, S> {
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
         let this = self.get_mut();
-        poll_pop(this.consumer, &mut this.listener, context).map(Result::ok)
+        poll(&mut Popping(this.consumer), &mut this.listener, context).map(Result::ok)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::sync::Arc;
+    use std::task::{Wake, Waker};
+
+    use super::*;
+
+    struct Nobody;
+    impl Wake for Nobody {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    /// A call that is refused so many times; while it is for the last time, the
+    /// other side makes it possible and notifies.
+    struct Scripted {
+        event: Event,
+        refusals: usize,
+        passed_on: Cell<usize>,
+    }
+
+    impl Waiting for Scripted {
+        type Done = ();
+        fn attempt(&mut self) -> Option<()> {
+            if self.refusals == 0 {
+                return Some(());
+            }
+            self.refusals -= 1;
+            if self.refusals == 0 {
+                self.event.notify(1.additional());
+            }
+            None
+        }
+        fn join(&self) -> EventListener {
+            self.event.listen()
+        }
+        fn pass_on(&self) {
+            self.passed_on.set(self.passed_on.get() + 1);
+        }
+    }
+
+    /// Whether it was ready, and how often it passed a wake-up on.
+    fn polled(call: &mut Scripted, listener: &mut Option<EventListener>) -> (bool, usize) {
+        let waker = Waker::from(Arc::new(Nobody));
+        let ready = poll(call, listener, &mut Context::from_waker(&waker)).is_ready();
+        (ready, call.passed_on.get())
+    }
+
+    #[test]
+    fn a_wake_up_is_passed_on_once_however_it_was_met() {
+        let call = |refusals| Scripted {
+            event: Event::new(),
+            refusals,
+            passed_on: Cell::new(0),
+        };
+        // Nothing to wait for.
+        assert_eq!(polled(&mut call(0), &mut None), (true, 0));
+        // Notified between the second refusal and the look at the listener,
+        // which uses the wake-up up.
+        assert_eq!(polled(&mut call(2), &mut None), (true, 1));
+        // Notified between two polls, and done before the listener is looked
+        // at: the listener itself passes the wake-up on.
+        let mut first = call(usize::MAX);
+        let mut listener = None;
+        assert_eq!(polled(&mut first, &mut listener), (false, 0));
+        let mut next = first.event.listen();
+        first.event.notify(1.additional());
+        first.refusals = 0;
+        assert_eq!(polled(&mut first, &mut listener), (true, 0));
+        let waker = Waker::from(Arc::new(Nobody));
+        let passed = Pin::new(&mut next).poll(&mut Context::from_waker(&waker));
+        assert!(passed.is_ready());
     }
 }

@@ -1,6 +1,6 @@
 //! One ring: its memory, its engine, its waiters, its numbers. The typed and
 //! the erased face are both thin layers over this.
-#![allow(clippy::disallowed_types)] // counters of this process; no algorithm rests on them
+#![allow(clippy::disallowed_types)] // counters and notes of this process; no algorithm rests on them
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ffi::c_void;
@@ -12,12 +12,12 @@ use std::time::Duration;
 use crate::asynchronous::Tasks;
 use crate::error::BuildError;
 use crate::options::{OpenMode, Options};
-use crate::os::event::EventFd;
+use crate::os::event::{Event, Fifo};
 use crate::os::fork::{fork_generation, fork_guard};
 use crate::os::segment::{RoleLock, Segment, SegmentError};
 use crate::segment::{BENCHES_AT, ENGINE_AT, FLAG_RECORDS, HEAD_BYTES, Head};
 use crate::strategy::{Arity, Geometry, PopRefusal, PushRefusal, RawRing, Shape, Strategy};
-use crate::wait::{Bench, Benches, WaitEnd};
+use crate::wait::{Bench, Benches, RECHECK, RECHECK_UNCERTAIN, WaitEnd};
 
 /// Numbers of one ring. Positions are exact and shared by all processes; the
 /// others count what this process saw.
@@ -151,8 +151,13 @@ pub(crate) struct Core<Sh: Shape, R: RawRing<Sh>> {
     producer_out: Arc<AtomicBool>,
     consumer_out: Arc<AtomicBool>,
     watched: AtomicBool,
-    event_fd: OnceLock<EventFd>,
-    event_armed: AtomicBool,
+    /// What `event_fd` hands out.
+    event: OnceLock<Event>,
+    /// The announcement of who polls it, after which every thread has passed
+    /// the barrier; 0: none.
+    event_stands: AtomicU64,
+    /// To ring for the pollers of other processes, if none are here.
+    bell: OnceLock<Fifo>,
     tallies: Mutex<(Vec<Weak<Tally>>, Stats)>,
 }
 
@@ -180,11 +185,7 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
         records: bool,
         dropper: Option<Dropper>,
     ) -> Result<Self, BuildError> {
-        let geometry = Geometry {
-            capacity,
-            shape,
-            shared: false,
-        };
+        let geometry = Geometry::new(capacity, shape, false);
         let (layout, engine_at) = whole(maker, &geometry)?;
         // SAFETY: the layout has a size above zero.
         let Some(base) = NonNull::new(unsafe { alloc_zeroed(layout) }) else {
@@ -216,11 +217,7 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
     ) -> Result<Self, BuildError> {
         let name = options.path.as_deref().expect("the caller saw a path");
         let asked = |capacity: usize| -> Result<(Geometry<Sh>, Head, usize), BuildError> {
-            let geometry = Geometry {
-                capacity,
-                shape,
-                shared: true,
-            };
+            let geometry = Geometry::new(capacity, shape, true);
             let (layout, engine_at) = whole(maker, &geometry)?;
             let head = Head {
                 strategy: maker.strategy as u32,
@@ -342,8 +339,9 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
             producer_out: Arc::default(),
             consumer_out: Arc::default(),
             watched: AtomicBool::new(false),
-            event_fd: OnceLock::new(),
-            event_armed: AtomicBool::new(false),
+            event: OnceLock::new(),
+            event_stands: AtomicU64::new(0),
+            bell: OnceLock::new(),
             tallies: Mutex::default(),
         }
     }
@@ -354,6 +352,10 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
     }
     pub(crate) fn shape(&self) -> Sh {
         self.geometry.shape
+    }
+    /// Of engines that keep records: how many were asked for.
+    pub(crate) fn participants(&self) -> usize {
+        self.geometry.participants
     }
     pub(crate) fn is_shared(&self) -> bool {
         self.geometry.shared
@@ -588,9 +590,8 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
         let woken = self
             .benches()
             .pop
-            .wake(n, &self.pop_event, self.geometry.shared);
+            .wake(n, &self.pop_event, self.geometry.shared, || self.ring());
         self.wakes.fetch_add(woken as u64, Ordering::Relaxed);
-        self.signal_event_fd();
     }
 
     #[cold]
@@ -599,35 +600,72 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
         let woken = self
             .benches()
             .push
-            .wake(n, &self.push_event, self.geometry.shared);
+            .wake(n, &self.push_event, self.geometry.shared, || {});
         self.wakes.fetch_add(woken as u64, Ordering::Relaxed);
     }
 
-    fn signal_event_fd(&self) {
-        if let Some(fd) = self.event_fd.get()
-            && self.event_armed.swap(false, Ordering::AcqRel)
-        {
-            // A full counter is readable already: nothing is lost.
-            let _ = fd.signal();
+    /// Makes the event descriptors of this ring readable: this process's, and
+    /// in shared memory everybody's.
+    #[cold]
+    fn ring(&self) {
+        if let Some(event) = self.event.get() {
+            event.ring();
+        } else if let Some(segment) = self.segment() {
+            // Not found: its name was removed before this process needed it. Not
+            // allowed, or not a FIFO: somebody is in the way. Pollers have a timer.
+            if self.bell.get().is_none()
+                && let Ok(bell) = Fifo::find(segment)
+            {
+                let _ = self.bell.set(bell); // two at once: either will do
+            }
+            if let Some(bell) = self.bell.get() {
+                let _ = bell.signal();
+            }
         }
     }
 
     /// Makes the event descriptor quiet and ready to be signalled again.
-    /// `true`: look once more, something may have come meanwhile.
+    /// `true`: look once more, something may have come meanwhile; if so, tell
+    /// `stay_readable`.
     #[inline]
     pub(crate) fn rearm_event_fd(&self) -> bool {
-        match self.event_fd.get() {
+        match self.event.get() {
             None => false,
-            Some(fd) => self.rearm(fd),
+            Some(event) => self.rearm(event),
         }
     }
 
     #[cold]
-    fn rearm(&self, fd: &EventFd) -> bool {
-        let _ = fd.drain();
-        self.event_armed.store(true, Ordering::Release);
-        self.benches().pop.announce(self.geometry.shared);
+    fn rearm(&self, event: &Event) -> bool {
+        if !event.is_ours() {
+            return false; // the parent's, until this process asks for its own
+        }
+        let rung = event.drain();
+        let (bench, shared) = (&self.benches().pop, self.geometry.shared);
+        // ORDER: relaxed: an older announcement does not stand any more.
+        let stands = self.event_stands.load(Ordering::Relaxed);
+        // As long as nobody has answered it an announcement need not be repeated,
+        // which would cost every running thread a barrier.
+        let mut certain = !rung && stands != 0 && bench.stands(stands);
+        if !certain {
+            let announced;
+            (announced, certain) = bench.announce_poll(shared);
+            let stands = if certain { announced } else { 0 };
+            self.event_stands.store(stands, Ordering::Relaxed);
+        }
+        event.remind(if certain { RECHECK } else { RECHECK_UNCERTAIN });
         true
+    }
+
+    /// The look after `rearm_event_fd` has found something. There may be more,
+    /// and in shared memory others poll too: the descriptor is quiet only after
+    /// the answer `Empty` (or `Busy`).
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn stay_readable(&self) {
+        if let Some(event) = self.event.get() {
+            event.ring();
+        }
     }
 
     /// Blocks on the producers' bench. The first attempt has been made.
@@ -647,11 +685,18 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
             || tally.slept(),
             || self.wake_producers(1),
         );
-        // As in `block_pop`.
-        if end.is_ok() && self.raw.len_hint() < self.raw.capacity() {
-            self.popped(1);
+        if end.is_ok() {
+            self.pass_on_room();
         }
         end
+    }
+
+    /// After a push that waited, as `pass_on_elements` after a pop. Room for
+    /// several also comes with one pop: one that clears void slots.
+    pub(crate) fn pass_on_room(&self) {
+        if self.raw.len_hint() < self.raw.capacity() {
+            self.popped(1);
+        }
     }
 
     /// Blocks on the consumers' bench. The first attempt has been made.
@@ -679,12 +724,19 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
             || tally.slept(),
             || self.wake_consumers(1),
         );
-        // An earlier wake-up may have been for the element behind this one and
-        // have found this one's push halfway (`Busy`): pass it on.
-        if end.is_ok() && self.raw.len_hint() > 0 {
-            self.pushed(1);
+        if end.is_ok() {
+            self.pass_on_elements();
         }
         end
+    }
+
+    /// After a pop that waited. An earlier wake-up may have been for the
+    /// element behind this one and have found this one's push halfway
+    /// (`Busy`): passes it on.
+    pub(crate) fn pass_on_elements(&self) {
+        if self.raw.len_hint() > 0 {
+            self.pushed(1);
+        }
     }
 
     /// Closes the ring: idempotent, by anyone, wakes everyone.
@@ -701,11 +753,10 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
 
     fn wake_everyone(&self) {
         let benches = self.benches();
-        benches.pop.wake_all(&self.pop_event, self.geometry.shared);
-        self.signal_event_fd();
-        benches
-            .push
-            .wake_all(&self.push_event, self.geometry.shared);
+        let shared = self.geometry.shared;
+        let ring = || self.ring();
+        benches.pop.wake_all(&self.pop_event, shared, ring);
+        benches.push.wake_all(&self.push_event, shared, || {});
     }
 
     /// Whether asynchronous waiters need a watcher: a peer in another process
@@ -722,17 +773,32 @@ where
 {
     /// A descriptor that becomes readable when an element may be there.
     pub(crate) fn event_fd(self: &Arc<Self>) -> std::io::Result<i32> {
-        if self.event_fd.get().is_none() {
-            // Two threads at once: one of the two descriptors is dropped.
-            let _ = self.event_fd.set(EventFd::new()?);
-            self.watch();
-            let fd = self.event_fd.get().expect("set above");
-            self.rearm(fd);
+        let old = self.event.get();
+        if old.is_none_or(|event| !event.is_ours()) {
+            match old {
+                Some(parents) => parents.renew()?,
+                None => {
+                    let event = match self.segment() {
+                        Some(segment) => {
+                            segment.attend()?; // a forked child is one of them from now on
+                            Event::shared(segment)?
+                        }
+                        None => Event::private(crate::os::barrier::register(false))?,
+                    };
+                    // Two threads at once: one of the two is dropped.
+                    let _ = self.event.set(event);
+                }
+            }
+            let event = self.event.get().expect("set above");
+            if !event.reminds() && self.needs_watcher() {
+                self.watch(); // no timer on this system
+            }
+            self.rearm(event);
             if self.raw.len_hint() > 0 || self.raw.is_sealed() {
-                self.signal_event_fd();
+                event.ring();
             }
         }
-        Ok(self.event_fd.get().expect("set above").raw_fd())
+        Ok(self.event.get().expect("set above").raw_fd())
     }
 
     /// Starts the watcher thread if this ring needs one and has none: it
@@ -750,8 +816,11 @@ where
                     if consumers {
                         core.benches().pop.watch(shared);
                         core.pop_event.notify_all();
-                        if core.raw.len_hint() > 0 || core.raw.is_sealed() {
-                            core.signal_event_fd();
+                        if let Some(event) = core.event.get()
+                            && !event.reminds()
+                            && (core.raw.len_hint() > 0 || core.raw.is_sealed())
+                        {
+                            event.ring();
                         }
                     } else {
                         core.benches().push.watch(shared);

@@ -11,12 +11,13 @@
 //! is the caller's.
 #![allow(clippy::disallowed_types)] // owner tokens and length words; no algorithm rests on them
 
+mod seats;
 mod straight;
 
 use std::cell::UnsafeCell;
 use std::fmt::Debug;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -30,6 +31,7 @@ use crate::strategy::{
 };
 use crate::wait::{Bench, WaitEnd};
 
+use seats::Seats;
 pub use straight::{Otherwise, Straight, Way};
 
 /// How a call ended. The numbers are those of the C interface.
@@ -363,8 +365,8 @@ where
     let tally = core.new_tally();
     Ok(Arc::new_cyclic(|this: &Weak<Records<Sh, S::Raw<Sh>>>| {
         Records {
-            producer: Seat::new(core.raw().traits().producers),
-            consumer: Seat::new(core.raw().traits().consumers),
+            producer: Seats::new(core.raw().traits(), core.participants()),
+            consumer: Seats::new(core.raw().traits(), core.participants()),
             generation: AtomicU32::new(fork_generation()),
             arriving: Mutex::new(()),
             strategy: maker.strategy,
@@ -382,49 +384,9 @@ where
     }))
 }
 
-/// A side that any thread may sit down on: at once where many may, one thread
-/// until it gets up where one may.
-struct Seat<P> {
-    arity: Arity,
-    owner: AtomicUsize,
-    /// What calls without a side of their own leave for the next one.
-    hint: AtomicU32,
-    side: UnsafeCell<Option<(P, Role)>>,
-}
-
-// SAFETY: `side` is used by the owner only.
-unsafe impl<P: Send> Sync for Seat<P> {}
-
-impl<P> Seat<P> {
-    fn new(arity: Arity) -> Self {
-        Self {
-            arity,
-            owner: AtomicUsize::new(0),
-            hint: AtomicU32::new(0),
-            side: UnsafeCell::new(None),
-        }
-    }
-    /// Forgets who sat here.
-    ///
-    /// # Safety
-    /// Nobody else uses the seat now.
-    unsafe fn clear(&self) {
-        // SAFETY: the caller's promise.
-        unsafe { *self.side.get() = None };
-        self.owner.store(0, Ordering::Release);
-    }
-    fn get_up(&self, token: usize) {
-        if self.owner.load(Ordering::Relaxed) == token {
-            // SAFETY: this thread is the owner.
-            unsafe { *self.side.get() = None };
-            self.owner.store(0, Ordering::Release);
-        }
-    }
-}
-
 struct Records<Sh: Shape, R: RawRing<Sh>> {
-    producer: Seat<R::Producer>,
-    consumer: Seat<R::Consumer>,
+    producer: Seats<R::Producer>,
+    consumer: Seats<R::Consumer>,
     generation: AtomicU32,
     /// Held by the thread that makes a forked child at home here.
     arriving: Mutex<()>,
@@ -452,12 +414,13 @@ trait Leave {
 }
 
 thread_local! {
-    static SEATS: std::cell::RefCell<Seats> = const { std::cell::RefCell::new(Seats(Vec::new())) };
+    static SEATS: std::cell::RefCell<Taken> = const { std::cell::RefCell::new(Taken(Vec::new())) };
 }
 
-struct Seats(Vec<Weak<dyn Leave>>);
+/// The rings in which a thread has seats.
+struct Taken(Vec<Weak<dyn Leave>>);
 
-impl Drop for Seats {
+impl Drop for Taken {
     fn drop(&mut self) {
         for seat in self.0.drain(..) {
             if let Some(ring) = seat.upgrade() {
@@ -516,31 +479,25 @@ where
         if !self.here() {
             return Outcome::Invalid;
         }
-        // Known to the compiler: `call` is inlined at its one place.
-        match const { R::TRAITS.producers } {
-            Arity::Many => {
-                let was = self.producer.hint.load(Ordering::Relaxed);
-                let mut side = self.calls.raw.resume_producer(was);
-                let outcome = call(&mut side);
-                let now = R::producer_hint(&side);
-                if now != was {
-                    self.producer.hint.store(now, Ordering::Relaxed);
-                }
-                outcome
+        if const { R::TRAITS.kept(R::TRAITS.producers) } {
+            let (token, records) = (thread_token(), const { R::TRAITS.records });
+            // SAFETY: this thread's token; `call` is not re-entered, for it runs
+            // no code of the user's.
+            let side = unsafe { self.producer.at_hand(token, records) }
+                .or_else(|| self.sit_down_producer(token));
+            match side {
+                Some(side) => call(side),
+                None => Outcome::NoHandle,
             }
-            Arity::One => {
-                if self.producer.owner.load(Ordering::Relaxed) != thread_token()
-                    && !self.sit_down_producer()
-                {
-                    return Outcome::NoHandle;
-                }
-                // SAFETY: this thread owns the seat; `call` is not re-entered,
-                // for it runs no code of the user's.
-                match unsafe { &mut *self.producer.side.get() } {
-                    Some((side, _)) => call(side),
-                    None => Outcome::NoHandle,
-                }
+        } else {
+            let was = self.producer.hint.load(Ordering::Relaxed);
+            let mut side = self.calls.raw.resume_producer(was);
+            let outcome = call(&mut side);
+            let now = R::producer_hint(&side);
+            if now != was {
+                self.producer.hint.store(now, Ordering::Relaxed);
             }
+            outcome
         }
     }
 
@@ -550,77 +507,62 @@ where
         if !self.here() {
             return Outcome::Invalid;
         }
-        match const { R::TRAITS.consumers } {
-            Arity::Many => {
-                let was = self.consumer.hint.load(Ordering::Relaxed);
-                let mut side = self.calls.raw.resume_consumer(was);
-                let outcome = call(&mut side);
-                let now = R::consumer_hint(&side);
-                if now != was {
-                    self.consumer.hint.store(now, Ordering::Relaxed);
-                }
-                outcome
+        if const { R::TRAITS.kept(R::TRAITS.consumers) } {
+            let (token, records) = (thread_token(), const { R::TRAITS.records });
+            // SAFETY: this thread's token; `call` is not re-entered, for it runs
+            // no code of the user's.
+            let side = unsafe { self.consumer.at_hand(token, records) }
+                .or_else(|| self.sit_down_consumer(token));
+            match side {
+                Some(side) => call(side),
+                None => Outcome::NoHandle,
             }
-            Arity::One => {
-                if self.consumer.owner.load(Ordering::Relaxed) != thread_token()
-                    && !self.sit_down_consumer()
-                {
-                    return Outcome::NoHandle;
-                }
-                // SAFETY: as in `as_producer`.
-                match unsafe { &mut *self.consumer.side.get() } {
-                    Some((side, _)) => call(side),
-                    None => Outcome::NoHandle,
-                }
+        } else {
+            let was = self.consumer.hint.load(Ordering::Relaxed);
+            let mut side = self.calls.raw.resume_consumer(was);
+            let outcome = call(&mut side);
+            let now = R::consumer_hint(&side);
+            if now != was {
+                self.consumer.hint.store(now, Ordering::Relaxed);
             }
+            outcome
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn sit_down_producer(&self) -> bool {
-        self.sit_down(&self.producer, || {
-            self.calls
-                .core
-                .own_producer()
-                .ok()
-                .map(|role| (self.calls.core.raw().new_producer(), role))
-        })
+    #[allow(clippy::mut_from_ref)] // of the calling thread's own seat
+    fn sit_down_producer(&self, token: usize) -> Option<&mut R::Producer> {
+        let core = &self.calls.core;
+        let make = || {
+            let role = core.own_producer().ok()?;
+            let side = core.raw().new_producer().ok()?;
+            self.leave_at_the_end();
+            Some((side, role))
+        };
+        // SAFETY: as in `as_producer`.
+        unsafe { self.producer.search(token, R::TRAITS.records, make) }
     }
 
     #[cold]
     #[inline(never)]
-    fn sit_down_consumer(&self) -> bool {
-        self.sit_down(&self.consumer, || {
-            self.calls
-                .core
-                .own_consumer()
-                .ok()
-                .map(|role| (self.calls.core.raw().new_consumer(), role))
-        })
+    #[allow(clippy::mut_from_ref)] // as above
+    fn sit_down_consumer(&self, token: usize) -> Option<&mut R::Consumer> {
+        let core = &self.calls.core;
+        let make = || {
+            let role = core.own_consumer().ok()?;
+            let side = core.raw().new_consumer().ok()?;
+            self.leave_at_the_end();
+            Some((side, role))
+        };
+        // SAFETY: as in `as_consumer`.
+        unsafe { self.consumer.search(token, R::TRAITS.records, make) }
     }
 
-    fn sit_down<P>(&self, seat: &Seat<P>, side: impl FnOnce() -> Option<(P, Role)>) -> bool {
-        let token = thread_token();
-        if seat
-            .owner
-            .compare_exchange(0, token, Ordering::Acquire, Ordering::Relaxed)
-            .is_err()
-        {
-            return false;
-        }
-        let side = side();
-        let taken = side.is_some();
-        // SAFETY: this thread owns the seat since the exchange.
-        unsafe { *seat.side.get() = side };
-        if !taken {
-            seat.owner.store(0, Ordering::Release);
-            return false;
-        }
-        // When the thread ends, the seat is free again.
+    /// When this thread ends, its seats are free again.
+    fn leave_at_the_end(&self) {
         let leave: Weak<dyn Leave> = self.this.clone();
         let _ = SEATS.try_with(|seats| seats.borrow_mut().0.push(leave));
-        true
     }
 }
 
@@ -719,7 +661,11 @@ impl<Sh: Shape, R: RawRing<Sh>> Calls<Sh, R> {
     #[inline(never)]
     unsafe fn try_pop_again(&self, side: &mut R::Consumer, elem: *mut u8) -> Outcome {
         // SAFETY: the caller's promise.
-        unsafe { self.try_pop(side, elem) }
+        let outcome = unsafe { self.try_pop(side, elem) };
+        if !matches!(outcome, Outcome::Empty | Outcome::Busy) {
+            self.core.stay_readable();
+        }
+        outcome
     }
 
     /// Before a pop answers `Empty` to someone who polls the event
@@ -733,7 +679,12 @@ impl<Sh: Shape, R: RawRing<Sh>> Calls<Sh, R> {
                 Outcome::Empty | Outcome::Busy if again && self.core.rearm_event_fd() => {
                     again = false;
                 }
-                other => return other,
+                other => {
+                    if !again && !matches!(other, Outcome::Empty | Outcome::Busy) {
+                        self.core.stay_readable();
+                    }
+                    return other;
+                }
             }
         }
     }
@@ -1185,7 +1136,7 @@ macro_rules! impl_pop {
                 })
             }
             fn peek(&self, slot: &mut *const u8, len: &mut usize) -> Outcome {
-                self.with_pop(|calls, side| calls.peek(side, slot, len))
+                self.with_pop(|calls, side| calls.or_rearm(|| calls.peek(side, slot, len)))
             }
             fn peek_within(
                 &self,
@@ -1222,9 +1173,9 @@ impl<Sh: Shape + 'static, R: RawRing<Sh> + 'static> DynRing for Records<Sh, R> {
     fn producer(self: Arc<Self>) -> Result<Box<dyn DynProducer>, BuildError> {
         self.refuse_after_fork()?;
         let role = self.calls.core.own_producer()?;
-        let arity = self.producer.arity;
+        let arity = R::TRAITS.producers;
         Ok(Box::new(Handle::new(
-            self.calls.core.raw().new_producer(),
+            self.calls.core.raw().new_producer()?,
             arity,
             role,
             self,
@@ -1233,9 +1184,9 @@ impl<Sh: Shape + 'static, R: RawRing<Sh> + 'static> DynRing for Records<Sh, R> {
     fn consumer(self: Arc<Self>) -> Result<Box<dyn DynConsumer>, BuildError> {
         self.refuse_after_fork()?;
         let role = self.calls.core.own_consumer()?;
-        let arity = self.consumer.arity;
+        let arity = R::TRAITS.consumers;
         Ok(Box::new(Handle::new(
-            self.calls.core.raw().new_consumer(),
+            self.calls.core.raw().new_consumer()?,
             arity,
             role,
             self,

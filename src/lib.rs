@@ -24,6 +24,9 @@
 //! `_timeout` waits that long at most. `docs/architecture.md` is the map of
 //! the code; `docs/guarantees.md` says what holds and what shows it.
 
+// First, so that its message is the first.
+mod platform;
+
 pub mod asynchronous;
 pub mod atomic;
 pub mod check;

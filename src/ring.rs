@@ -130,7 +130,7 @@ impl<T: Send, S: Engine> Ring<T, S> {
         let role = self.core.own_producer()?;
         Ok(Producer {
             raw: self.core.raw().clone(),
-            side: self.core.raw().new_producer(),
+            side: self.core.raw().new_producer()?,
             sleepers: self.core.pop_bench(),
             home: fork_generation(),
             aside: None,
@@ -151,7 +151,7 @@ impl<T: Send, S: Engine> Ring<T, S> {
         let role = self.core.own_consumer()?;
         Ok(Consumer {
             raw: self.core.raw().clone(),
-            side: self.core.raw().new_consumer(),
+            side: self.core.raw().new_consumer()?,
             sleepers: self.core.push_bench(),
             home: fork_generation(),
             aside: None,

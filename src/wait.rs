@@ -12,8 +12,8 @@
 //! | `WAIT_ANNOUNCE` | exchange waiting | seq_cst | `WAKE_LOOK` | from now on whoever changes the ring opens the gate |
 //! | `WAIT_LOOK` | the call itself, again | – | `WAKE_LOOK` | what was published before the announcement is found |
 //! | `WAKE_LOOK` | load waiting | relaxed | `WAIT_ANNOUNCE` | ordered after the publication by the asymmetric barrier |
-//! | `WAKE_SEEN` | load waiting | acquire | `WAIT_ANNOUNCE` | which announcements this wake-up answers |
-//! | `WAKE_CLEAR` | exchange waiting | relaxed | – | nobody is left; a later announcement makes it fail |
+//! | `WAKE_SEEN` | load waiting | acquire | `WAIT_ANNOUNCE` | which announcements this wake-up answers, and whether somebody polls |
+//! | `WAKE_CLEAR` | exchange waiting | relaxed | – | nobody is left, or who polls was told; a later announcement makes it fail |
 //!
 //! Why no wake-up is lost: the sleeper announces itself, makes every other
 //! thread pass a full barrier, looks once more, and sleeps only if the gate's
@@ -25,6 +25,13 @@
 //! again. Where the kernel has no such barrier, and
 //! when a peer is killed between publishing and waking, the sleeper looks
 //! again after [`RECHECK`].
+//!
+//! Who polls a descriptor instead of sleeping here announces itself in the same
+//! word, with a second bit. For it the bell (an eventfd, or the FIFO beside the
+//! segment) is what the sequence is for a sleeper: it empties the bell, announces
+//! itself, passes the barrier and looks once more. A waker that sees the bit rings
+//! before it takes the bit back; if the bell was emptied in between, the
+//! announcement that followed has a later number, and taking back fails.
 
 use std::ptr::NonNull;
 use std::time::{Duration, Instant};
@@ -58,19 +65,28 @@ pub const RECHECK: Duration = Duration::from_millis(10);
 /// 10 ms futex sleep as much: ten times a second is 0.03 % of a core.
 pub const RECHECK_PRIVATE: Duration = Duration::from_millis(100);
 
+/// Where the kernel has no barrier, a wake-up can be missed.
+pub(crate) const RECHECK_UNCERTAIN: Duration = Duration::from_millis(1);
+
 /// Where one side sleeps. Lies in the ring's region, shared if that is.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Bench {
-    /// Twice the number of announcements ever made, and [`SOMEONE`] while one
-    /// of them may stand. It is no count of sleepers: one that is killed
-    /// leaves its announcement, and the next waker clears it.
+    /// Four times the number of announcements ever made, [`SOMEONE`] while one
+    /// of them may stand, and [`POLLED`] while one by somebody who polls may.
+    /// It is no count of sleepers: one that is killed leaves its announcement,
+    /// and the next waker clears it.
     waiting: Word,
     gate: Gate,
 }
 
 /// The bit of `waiting` that says so.
 const SOMEONE: u64 = 1;
+/// The bit of `waiting` that asks wakers to ring. Without [`SOMEONE`] it is a
+/// remainder that nobody looks at.
+const POLLED: u64 = 2;
+/// One more announcement.
+const ANNOUNCEMENT: u64 = 4;
 
 /// Both sides' benches: `pop` is where consumers wait for elements.
 #[derive(Debug)]
@@ -119,35 +135,61 @@ impl Bench {
         !skip(WAKE_LOOK) && self.waiting.load(Tuned::relaxed(WAKE_LOOK)) & SOMEONE != 0
     }
 
-    /// Wakes up to `n` who wait here; answers how many it reached.
+    /// Wakes up to `n` who sleep here; answers how many it reached. Calls
+    /// `ring` if somebody polls.
     #[cold]
     #[inline(never)]
-    pub(crate) fn wake(&self, n: usize, tasks: &Tasks, shared: bool) -> usize {
+    pub(crate) fn wake(&self, n: usize, tasks: &Tasks, shared: bool, ring: impl FnOnce()) -> usize {
         let seen = self.waiting.load(Tuned::acquire(WAKE_SEEN));
         let asleep = self.gate.open(u32::try_from(n).unwrap_or(u32::MAX), shared);
         // ORDER: `seen` was acquired, so a task that announced itself in it is
         // known as one.
-        let polled = if asleep < n {
+        let tasks_told = if asleep < n {
             tasks.notify_more(n - asleep)
         } else {
             0
         };
-        if asleep + polled < n && seen & SOMEONE != 0 {
-            // Fewer than we would have woken: nobody is left of those seen.
-            let _ =
-                self.waiting
-                    .compare_exchange(seen, seen & !SOMEONE, Tuned::relaxed(WAKE_CLEAR));
+        let mut left = seen;
+        if seen & POLLED != 0 {
+            // Before the announcement is taken back: if this process is killed in
+            // between, the next one rings again.
+            ring();
+            left &= !POLLED;
         }
-        asleep + polled
+        if asleep + tasks_told < n {
+            // Fewer than we would have woken: nobody is left of those seen.
+            left &= !SOMEONE;
+        }
+        if left != seen {
+            let _ = self
+                .waiting
+                .compare_exchange(seen, left, Tuned::relaxed(WAKE_CLEAR));
+        }
+        asleep + tasks_told
     }
 
     /// Announces a waiter. Afterwards whoever publishes will open the gate,
     /// or the waiter's next look finds what was published. `false`: this
     /// machine cannot promise that, so look again soon.
     pub(crate) fn announce(&self, shared: bool) -> (u64, bool) {
+        self.announce_as(SOMEONE, shared)
+    }
+
+    /// The same for somebody who polls: whoever publishes will ring.
+    pub(crate) fn announce_poll(&self, shared: bool) -> (u64, bool) {
+        self.announce_as(SOMEONE | POLLED, shared)
+    }
+
+    /// Whether that announcement still stands, so that it need not be repeated.
+    pub(crate) fn stands(&self, announced: u64) -> bool {
+        self.waiting.load(Tuned::relaxed(WAIT_CHECK)) == announced
+    }
+
+    fn announce_as(&self, bits: u64, shared: bool) -> (u64, bool) {
         let mut was = self.waiting.load(Tuned::relaxed(WAIT_CHECK));
         loop {
-            let ours = was.wrapping_add(2) | SOMEONE;
+            // The other's bit stays: its announcement is answered like this one.
+            let ours = was.wrapping_add(ANNOUNCEMENT) | bits;
             match self
                 .waiting
                 .compare_exchange(was, ours, Tuned::seq_cst(WAIT_ANNOUNCE))
@@ -201,7 +243,7 @@ impl Bench {
                 let (ticket, certain) = self.announce(shared);
                 announced = certain.then_some((sequence, ticket));
                 if !certain {
-                    slice = Duration::from_millis(1);
+                    slice = RECHECK_UNCERTAIN;
                 }
             }
             if let Some(done) = if skip(WAIT_LOOK) { None } else { attempt() } {
@@ -217,17 +259,27 @@ impl Bench {
             on_sleep();
             woken = self.gate.wait(sequence, slice, shared) == GateWait::Moved;
             // Before announcing again, which costs every running thread a barrier:
-            // whoever was woken mostly finds what it was woken for.
-            if woken && let Some(done) = attempt() {
+            // whoever was woken mostly finds what it was woken for. An interrupt
+            // goes first: it was for this wait, what came after it for the next.
+            if woken
+                && !interrupted()
+                && let Some(done) = attempt()
+            {
                 return Ok(done);
             }
         }
     }
 
-    /// Moves the sequence, so that everybody here looks up.
-    pub(crate) fn wake_all(&self, tasks: &Tasks, shared: bool) {
+    /// Moves the sequence, so that everybody here looks up. Calls `ring` if
+    /// somebody polls.
+    pub(crate) fn wake_all(&self, tasks: &Tasks, shared: bool, ring: impl FnOnce()) {
         self.gate.open(u32::MAX, shared);
         tasks.notify_all();
+        // What the caller changed comes before this load, as before `WAKE_LOOK`.
+        light_barrier();
+        if self.waiting.load(Tuned::acquire(WAKE_SEEN)) & POLLED != 0 {
+            ring();
+        }
     }
 
     /// Sleeps here for a moment (a watcher on behalf of asynchronous waiters).

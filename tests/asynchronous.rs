@@ -153,6 +153,111 @@ pub(crate) fn a_cancelled_waiter_passes_its_wake_up_on<S: Engine>() {
     }
 }
 
+/// Futures that are polled when they were woken, as an executor would.
+struct Waiting<F> {
+    future: F,
+    wakes: Arc<Wakes>,
+    seen: usize,
+}
+
+impl<F: Future + Unpin> Waiting<F> {
+    /// One that has to wait; `None` if it was ready at once.
+    fn new(mut future: F) -> Option<Self> {
+        let wakes = Arc::new(Wakes::default());
+        poll_once(&mut future, &wakes).is_pending().then_some(Self {
+            future,
+            wakes,
+            seen: 0,
+        })
+    }
+
+    fn is_woken(&self) -> bool {
+        self.wakes.count() > self.seen
+    }
+
+    /// Polls those that were woken until nobody is; answers what came out.
+    fn run(waiting: &mut Vec<Self>) -> Vec<F::Output> {
+        let mut ready = Vec::new();
+        while let Some(at) = waiting.iter().position(Self::is_woken) {
+            let one = &mut waiting[at];
+            one.seen = one.wakes.count();
+            if let Poll::Ready(output) = poll_once(&mut one.future, &one.wakes) {
+                ready.push(output);
+                waiting.remove(at);
+            }
+        }
+        ready
+    }
+}
+
+/// A waiter that was woken for an element behind a push that is halfway can do nothing with it. When that
+/// push is done it may wake another: what is left then belongs to the first.
+pub(crate) fn a_wake_up_that_came_too_early_is_passed_on<S: Engine>() {
+    if many::<S>() == (1, 1) {
+        return; // one consumer has nobody to pass it on to
+    }
+    let ring = Ring::<u32, S>::new(4).unwrap();
+    let (mut a, mut b) = (ring.producer().unwrap(), ring.producer().unwrap());
+    let mut consumers: Vec<_> = (0..3).map(|_| ring.consumer().unwrap()).collect();
+    let halfway = a.try_claim().unwrap();
+    let mut waiting: Vec<_> = consumers
+        .iter_mut()
+        .filter_map(|rx| Waiting::new(rx.pop_async()))
+        .collect();
+    assert_eq!(waiting.len(), 3);
+    b.try_push(2).unwrap();
+    b.try_push(3).unwrap();
+    let early = Waiting::run(&mut waiting);
+    halfway.commit(1).unwrap();
+    let mut got: Vec<_> = early
+        .into_iter()
+        .chain(Waiting::run(&mut waiting))
+        .collect();
+    got.sort_by_key(|value| value.unwrap());
+    assert_eq!(
+        (got, ring.len()),
+        (vec![Ok(1), Ok(2), Ok(3)], 0),
+        "somebody waits beside an element"
+    );
+}
+
+/// Void slots come free together, with one pop that wakes one producer: it passes that on.
+pub(crate) fn room_that_comes_at_once_wakes_all_whom_it_holds<S: Engine>() {
+    if many::<S>().0 == 1 {
+        return;
+    }
+    let ring = Ring::<u32, S>::new(4).unwrap();
+    let mut rx = ring.consumer().unwrap();
+    let mut producers: Vec<_> = (0..4).map(|_| ring.producer().unwrap()).collect();
+    // An element, two claims that will be void, an element.
+    producers[0].try_push(0).unwrap();
+    let mut handles = producers.iter_mut();
+    let claims: Vec<_> = handles
+        .by_ref()
+        .take(2)
+        .map(|tx| tx.try_claim().unwrap())
+        .collect();
+    handles.next().unwrap().try_push(9).unwrap();
+    drop(claims);
+    let mut waiting: Vec<_> = producers
+        .iter_mut()
+        .zip(1..)
+        .filter_map(|(tx, value)| Waiting::new(tx.push_async(value)))
+        .collect();
+    let mut done = 4 - waiting.len();
+    for expected in [0, 9] {
+        assert_eq!(rx.try_pop(), Ok(expected));
+        done += Waiting::run(&mut waiting).len();
+    }
+    assert!(
+        waiting.is_empty() || ring.is_full(),
+        "{} wait beside room for {}",
+        waiting.len(),
+        ring.capacity() - ring.len()
+    );
+    assert_eq!(done, 4, "a ring of four has room for four");
+}
+
 /// A claim that ends while others wait: those that it held up are woken.
 pub(crate) fn the_end_of_a_claim_wakes_whom_it_held_up<S: Engine>() {
     if many::<S>().0 == 1 {
@@ -499,6 +604,8 @@ macro_rules! suite {
                 a_waiting_future_is_woken_by_the_other_side,
                 each_element_wakes_a_waiter_of_its_own,
                 a_cancelled_waiter_passes_its_wake_up_on,
+                a_wake_up_that_came_too_early_is_passed_on,
+                room_that_comes_at_once_wakes_all_whom_it_holds,
                 the_end_of_a_claim_wakes_whom_it_held_up,
                 futures_cross_threads,
                 futures_and_threads_wake_each_other,

@@ -11,6 +11,8 @@ mod common;
 
 use common::clients::{clients, traits};
 use common::explore::explore;
+#[cfg(turtle_next)]
+use turtle_buffers::strategy::WaitFree;
 use turtle_buffers::strategy::{Engine, Spsc, Turn};
 
 fn every_client<E: Engine>() {
@@ -54,6 +56,19 @@ fn every_client<E: Engine>() {
 #[test]
 fn turn_has_exactly_the_outcomes_of_a_queue() {
     every_client::<Turn>();
+}
+
+#[cfg(turtle_next)]
+#[test]
+fn wait_free_has_exactly_the_outcomes_of_a_queue() {
+    every_client::<WaitFree>();
+}
+
+#[cfg(turtle_next)]
+#[test]
+fn wait_free_has_them_too_when_every_call_is_announced() {
+    common::raw::set_patience(0);
+    every_client::<WaitFree>();
 }
 
 #[test]

@@ -10,6 +10,8 @@ mod forked;
 mod mixed;
 #[path = "shared/names.rs"]
 mod names;
+#[path = "shared/polled.rs"]
+mod polled;
 mod support;
 
 use std::os::unix::fs::PermissionsExt;
@@ -74,6 +76,9 @@ fn child_entry() {
         "make-room" => death::make_room(&name),
         "fork" => forked::fork(&name),
         "without" => mixed::without(&name),
+        "fork-poll" => forked::fork_poll(&name),
+        "poll-echo" => polled::echo(&name),
+        "poll-one" => polled::take_one(&name),
         "push-until-killed" => push_until_killed(&name),
         other => panic!("no case {other}"),
     }

@@ -20,6 +20,7 @@ use turtle_buffers::atomic::Step;
 use turtle_buffers::atomic::trace::{self, Event};
 use turtle_buffers::check::{self, History, Op, Spec, check};
 use turtle_buffers::strategy::{Arity, Engine, Spsc, Turn};
+use turtle_buffers::{Consumer, Producer, Ring, TryPopError, TryPushError};
 
 /// Rounds of the scenario with threads.
 const ROUNDS: u64 = 150;
@@ -260,8 +261,20 @@ fn corners<E: Engine>() -> Vec<Event> {
         }),
         Answer::Closed
     );
+    // The same end beside a process without the asymmetric barrier.
+    let fenced = RawQueue::<E>::new(2);
+    traced("join without the barrier", 0, || {
+        fenced.do_without_barrier();
+        Answer::Ok
+    });
+    let mut last = pusher(&fenced);
+    traced("fenced push", 0, || last.push(11));
+    traced("fenced close", 0, || {
+        assert!(fenced.seal());
+        last.push(12)
+    });
     traced("drop", 0, || {
-        drop((one, out, queue));
+        drop((one, out, queue, last, fenced));
         Answer::Ok
     });
     trace::take()
@@ -365,6 +378,116 @@ fn turn_traces_are_those_of_a_queue() {
 #[test]
 fn spsc_traces_are_those_of_a_queue() {
     traces::<Spsc>();
+}
+
+/// The ring of `spsc_calls_return_within_their_bound`: half of it is a run worth waiting for.
+const CAPACITY: usize = 64;
+
+type Sides = (Producer<u64, Spsc>, Consumer<u64, Spsc>);
+/// A call, and one move of the other side.
+type Moves = (Box<dyn FnMut() -> &'static str>, Box<dyn FnMut()>);
+
+/// Makes a call in every state that matters: from empty to full, while the other side stands still or
+/// moves one element before each access, and the ring closed before each access in turn. Answers the
+/// most shared accesses that the call made, and how it ended.
+fn worst(moves: impl Fn(Sides) -> Moves) -> (usize, BTreeSet<&'static str>) {
+    /// More than any call has.
+    const PLACES: usize = 24;
+    let (mut most, mut answers) = (0, BTreeSet::new());
+    for inside in [0, 1, CAPACITY / 2, CAPACITY - 1, CAPACITY] {
+        for (others_move, close_at) in (0..2 * PLACES).map(|n| (n % 2 == 1, n / 2)) {
+            let ring = Ring::<u64, Spsc>::new(CAPACITY).unwrap();
+            let mut filler = ring.producer().unwrap();
+            (0..inside as u64).for_each(|value| filler.try_push(value).unwrap());
+            drop(filler);
+            // Handles that know nothing of the other side yet.
+            let (mut call, mut other) = moves((ring.producer().unwrap(), ring.consumer().unwrap()));
+            let mut at = 0;
+            trace::set_thread(0);
+            let _ = trace::take();
+            let interrupted = trace::interrupted_by(move || {
+                trace::set_thread(1);
+                if at == close_at {
+                    ring.close();
+                }
+                if others_move {
+                    other();
+                }
+                at += 1;
+                trace::set_thread(0);
+            });
+            answers.insert(call());
+            drop(interrupted);
+            let mine = |event: &&Event| matches!(event, Event::Access { thread: 0, .. });
+            most = most.max(trace::take().iter().filter(mine).count());
+        }
+    }
+    let _ = trace::take();
+    (most, answers)
+}
+
+fn pushing(
+    call: fn(&mut Producer<u64, Spsc>) -> Result<usize, TryPushError<()>>,
+) -> (usize, BTreeSet<&'static str>) {
+    worst(|(mut tx, mut rx)| {
+        let call = move || match call(&mut tx) {
+            Ok(_) => "done",
+            Err(TryPushError::Full(())) => "full",
+            Err(TryPushError::Busy(())) => "busy",
+            Err(TryPushError::Closed(())) => "closed",
+        };
+        (Box::new(call), Box::new(move || drop(rx.try_pop())))
+    })
+}
+
+fn popping(
+    call: fn(&mut Consumer<u64, Spsc>) -> Result<usize, TryPopError>,
+) -> (usize, BTreeSet<&'static str>) {
+    worst(|(mut tx, mut rx)| {
+        let call = move || match call(&mut rx) {
+            Ok(_) => "done",
+            Err(TryPopError::Empty) => "empty",
+            Err(TryPopError::Busy) => "busy",
+            Err(TryPopError::Closed) => "closed",
+        };
+        (Box::new(call), Box::new(move || drop(tx.try_push(7))))
+    })
+}
+
+/// What the traits promise is what the calls do: no more in any state, and as many in one.
+#[test]
+fn spsc_calls_return_within_their_bound() {
+    let _turn = ONE_AT_A_TIME.lock().unwrap();
+    let mut bound = 0;
+    let mut note = |call: &str, (most, answers): (usize, BTreeSet<&str>), refused: &str| {
+        println!("{call}: {most} shared accesses at most; {answers:?}");
+        assert_eq!(
+            answers,
+            BTreeSet::from(["done", refused, "closed"]),
+            "{call}"
+        );
+        bound = bound.max(most);
+    };
+    let push = pushing(|tx| match tx.try_push(1) {
+        Ok(()) => Ok(1),
+        Err(TryPushError::Full(_)) => Err(TryPushError::Full(())),
+        Err(TryPushError::Busy(_)) => Err(TryPushError::Busy(())),
+        Err(TryPushError::Closed(_)) => Err(TryPushError::Closed(())),
+    });
+    note("try_push", push, "full");
+    let run = pushing(|tx| tx.try_push_batch(&mut [1, 2, 3].into_iter()));
+    note("try_push_batch", run, "full");
+    note(
+        "try_push_slice",
+        pushing(|tx| tx.try_push_slice(&[1, 2, 3])),
+        "full",
+    );
+    note("try_pop", popping(|rx| rx.try_pop().map(|_| 1)), "empty");
+    let run = popping(|rx| rx.try_pop_batch(&mut Vec::new(), 3));
+    note("try_pop_batch", run, "empty");
+    let returns = traits::<Spsc>().returns;
+    let promised = returns.split(' ').find_map(|word| word.parse().ok());
+    assert_eq!(Some(bound), promised, "{returns}");
 }
 
 /// A wrong log is rejected, whatever is wrong with it.

@@ -22,7 +22,7 @@ else
     library=$built
 fi
 if [ ! -f "$library" ]; then
-    echo "FAIL: there is no $library: cargo build --release -p turtle-c, or set TURTLE_LIB"
+    echo "FAIL: there is no $library: scripts/install.sh library, or set TURTLE_LIB"
     exit 1
 fi
 library=$(realpath "$library")

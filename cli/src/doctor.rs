@@ -134,7 +134,7 @@ fn notes(found: &Machine) -> Vec<String> {
     match found.membarrier {
         (true, true) => {}
         (private, _) => notes.push(format!(
-            "No asymmetric barrier {}: a blocked call is woken at the latest by its own re-check every 10 ms.",
+            "No asymmetric barrier {}: a wake-up may be missed, so a blocked call looks again every millisecond.",
             if private { "between processes" } else { "at all" }
         )),
     }

@@ -233,7 +233,10 @@ fn machine(whole: &Value) -> String {
             format!("{}; {}", text(&rivals["rustc"]), text(&rivals["cxx"])),
         ));
         rows.push(("Commit", text(&rivals["commit"])));
-        rows.push(("Load before", text(&rivals["load_average"])));
+        // What follows in /proc/loadavg are counts and a number of a process.
+        let load = text(&rivals["load_average"]);
+        let averages: Vec<_> = load.split(' ').take(3).collect();
+        rows.push(("Load before", averages.join(" ")));
     }
     html += &rows
         .iter()

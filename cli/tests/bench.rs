@@ -20,7 +20,7 @@ fn rivals() -> String {
         })
     };
     let record = value!({
-        "machine": {"rustc": "rustc 1", "cxx": "c++ 1", "commit": "abc</script>", "load_average": "0.1"},
+        "machine": {"rustc": "rustc 1", "cxx": "c++ 1", "commit": "abc</script>", "load_average": "0.1 0.2 0.3 1/99 4711"},
         "quick": true, "missing": [],
         "rows": [
             {
@@ -148,6 +148,7 @@ fn check_page(page: &str) {
         .collect();
     assert!(found.is_sorted(), "{found:?}");
     assert!(page.contains("✓ holds") && page.contains("✗ misses"));
+    assert!(page.contains(">0.1 0.2 0.3<"), "the averages alone");
     assert!(page.contains("A quick look"));
     assert!(page.contains("Mutex&lt;VecDeque&gt;") && !page.contains("<VecDeque"));
     assert!(!page.contains("NaN"));

@@ -5,6 +5,7 @@
 //! an interleaving that really happened. It slows the program and hides weak
 //! orderings; it is for replay against a model, not for measuring.
 
+use std::cell::Cell;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{Step, Word};
@@ -59,13 +60,37 @@ pub enum Event {
 static LOG: Mutex<Vec<Event>> = Mutex::new(Vec::new());
 static TURN: Mutex<()> = Mutex::new(());
 
+/// What others do between two steps of a call.
+type Between = Box<dyn FnMut()>;
+
 thread_local! {
-    static THREAD: std::cell::Cell<Option<u32>> = const { std::cell::Cell::new(None) };
+    static THREAD: Cell<Option<u32>> = const { Cell::new(None) };
+    static BETWEEN: Cell<Option<Between>> = const { Cell::new(None) };
 }
 
 /// Names the calling thread in the trace and starts recording it.
 pub fn set_thread(thread: u32) {
     THREAD.with(|t| t.set(Some(thread)));
+}
+
+/// Runs `others` before each access and fence of the calling thread from now
+/// on, until the answer is dropped. So a test acts for another thread between
+/// any two steps of a call; it names that thread meanwhile. What `others` itself
+/// accesses is not interrupted.
+#[must_use = "dropped, it ends the interruptions"]
+pub fn interrupted_by(others: impl FnMut() + 'static) -> Interrupted {
+    BETWEEN.set(Some(Box::new(others)));
+    Interrupted(())
+}
+
+/// See [`interrupted_by`].
+#[derive(Debug)]
+pub struct Interrupted(());
+
+impl Drop for Interrupted {
+    fn drop(&mut self) {
+        BETWEEN.set(None);
+    }
 }
 
 /// Takes what has been recorded so far.
@@ -94,9 +119,13 @@ pub fn ret(outcome: &'static str, value: u64) {
 
 /// Waits for this thread's turn. Others may go first, so that traces mix.
 pub(super) fn turn() -> Option<MutexGuard<'static, ()>> {
+    if let Some(mut others) = BETWEEN.take() {
+        others();
+        BETWEEN.set(Some(others));
+    }
     super::yield_now();
     THREAD
-        .with(std::cell::Cell::get)
+        .with(Cell::get)
         .map(|_| TURN.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
@@ -128,7 +157,7 @@ pub(super) fn fence(step: Step) {
 }
 
 fn record(event: impl FnOnce(u32) -> Event) {
-    if let Some(thread) = THREAD.with(std::cell::Cell::get) {
+    if let Some(thread) = THREAD.with(Cell::get) {
         LOG.lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(event(thread));

@@ -19,7 +19,7 @@ use std::sync::atomic::Ordering;
 use super::{Calls, Handle, Records};
 use crate::os::fork::fork_generation;
 use crate::os::thread::thread_token;
-use crate::strategy::{Arity, RawRing, Shape};
+use crate::strategy::{RawRing, Shape};
 
 /// What to do when something stands in the way: gets the caller's context,
 /// element and timeout back. Its answer is the call's.
@@ -120,25 +120,21 @@ unsafe extern "C" fn push_on_ring<Sh: Shape + 'static, R: RawRing<Sh> + 'static>
 ) -> i32 {
     // SAFETY: `Way::new` took it from such a ring, which is still there.
     let ring = unsafe { &*object.cast::<Records<Sh, R>>() };
-    let seat = &ring.producer;
     let done = ring.generation.load(Ordering::Relaxed) == fork_generation()
-        && match const { R::TRAITS.producers } {
-            Arity::Many => {
-                let hint = seat.hint.load(Ordering::Relaxed);
-                let mut side = ring.calls.raw.resume_producer(hint);
-                // SAFETY: a side of this ring, this thread's own; the caller
-                // gives an element.
-                unsafe { ring.calls.push_straight(&mut side, elem) }
-            }
-            Arity::One => {
-                // SAFETY: the owner sat down, so the side is there, and no
-                // other thread uses it.
-                seat.owner.load(Ordering::Relaxed) == thread_token()
-                    && unsafe {
-                        let (side, _) = (*seat.side.get()).as_mut().unwrap_unchecked();
-                        ring.calls.push_straight(side, elem)
-                    }
-            }
+        && if const { R::TRAITS.kept(R::TRAITS.producers) } {
+            // SAFETY: this thread's token; nothing in here comes back.
+            let side = unsafe {
+                ring.producer
+                    .at_hand(thread_token(), const { R::TRAITS.records })
+            };
+            // SAFETY: a side of this ring, this thread's own; the caller gives
+            // an element.
+            side.is_some_and(|side| unsafe { ring.calls.push_straight(side, elem) })
+        } else {
+            let hint = ring.producer.hint.load(Ordering::Relaxed);
+            let mut side = ring.calls.raw.resume_producer(hint);
+            // SAFETY: as above.
+            unsafe { ring.calls.push_straight(&mut side, elem) }
         };
     // SAFETY: `Way::go`'s promise.
     unsafe { pushed(&ring.calls, done, elem, timeout_ns, context, otherwise) }
@@ -153,23 +149,21 @@ unsafe extern "C" fn pop_on_ring<Sh: Shape + 'static, R: RawRing<Sh> + 'static>(
 ) -> i32 {
     // SAFETY: as in `push_on_ring`, here and below.
     let ring = unsafe { &*object.cast::<Records<Sh, R>>() };
-    let seat = &ring.consumer;
     let done = ring.generation.load(Ordering::Relaxed) == fork_generation()
-        && match const { R::TRAITS.consumers } {
-            Arity::Many => {
-                let hint = seat.hint.load(Ordering::Relaxed);
-                let mut side = ring.calls.raw.resume_consumer(hint);
-                // SAFETY: as above.
-                unsafe { ring.calls.pop_straight(&mut side, elem) }
-            }
-            Arity::One => {
-                // SAFETY: as above.
-                seat.owner.load(Ordering::Relaxed) == thread_token()
-                    && unsafe {
-                        let (side, _) = (*seat.side.get()).as_mut().unwrap_unchecked();
-                        ring.calls.pop_straight(side, elem)
-                    }
-            }
+        && if const { R::TRAITS.kept(R::TRAITS.consumers) } {
+            // SAFETY: this thread's token; nothing in here comes back.
+            let side = unsafe {
+                ring.consumer
+                    .at_hand(thread_token(), const { R::TRAITS.records })
+            };
+            // SAFETY: a side of this ring, this thread's own; the caller gives
+            // an element.
+            side.is_some_and(|side| unsafe { ring.calls.pop_straight(side, elem) })
+        } else {
+            let hint = ring.consumer.hint.load(Ordering::Relaxed);
+            let mut side = ring.calls.raw.resume_consumer(hint);
+            // SAFETY: as above.
+            unsafe { ring.calls.pop_straight(&mut side, elem) }
         };
     // SAFETY: as above.
     unsafe { popped(&ring.calls, done, elem, timeout_ns, context, otherwise) }

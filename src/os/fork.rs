@@ -104,6 +104,23 @@ extern "C" fn after_in_child() {
     }
 }
 
+/// In a forked child: runs `renew` once, for something that was made in generation `made`, and
+/// notes there that it belongs to this process now. The table's mutex keeps other threads out,
+/// because no fork can leave that one locked in a child.
+#[cfg(target_os = "linux")]
+pub(super) fn renew_once(
+    made: &AtomicU32,
+    renew: impl FnOnce() -> io::Result<()>,
+) -> io::Result<()> {
+    let _table = lock_table();
+    // ORDER: relaxed: both under the mutex.
+    if made.load(Ordering::Relaxed) != fork_generation() {
+        renew()?;
+        made.store(fork_generation(), Ordering::Relaxed);
+    }
+    Ok(())
+}
+
 fn lock_table() -> MutexGuard<'static, Table> {
     // Nothing panics half-way through a change of the table, so a poisoned one is whole.
     TABLE

@@ -123,6 +123,7 @@ macro_rules! define {
                 stopped_thread: "as the chosen strategy",
                 survives_kill: false,
                 shared: true,
+                records: true,
                 source: "strategy::any",
                 steps: &[],
             };
@@ -151,11 +152,11 @@ macro_rules! define {
             fn positions(&self) -> (u64, u64) {
                 each!(self, |r| r.positions())
             }
-            fn new_producer(&self) -> AnyProducer<Sh> {
-                each!(new AnyProducer self, |r| r.new_producer())
+            fn new_producer(&self) -> Result<AnyProducer<Sh>, BuildError> {
+                Ok(each!(new AnyProducer self, |r| r.new_producer()?))
             }
-            fn new_consumer(&self) -> AnyConsumer<Sh> {
-                each!(new AnyConsumer self, |r| r.new_consumer())
+            fn new_consumer(&self) -> Result<AnyConsumer<Sh>, BuildError> {
+                Ok(each!(new AnyConsumer self, |r| r.new_consumer()?))
             }
             #[inline(always)]
             unsafe fn try_claim(&self, side: &mut AnyProducer<Sh>) -> Result<Lease, PushRefusal> {

@@ -8,11 +8,15 @@ pub mod pace;
 mod shape;
 pub mod spsc;
 pub mod turn;
+#[cfg(turtle_next)]
+pub mod wait_free;
 
 pub use any::Any;
 pub use shape::{Bytes, Fixed, Geometry, Shape, SlotLayout, Typed};
 pub use spsc::Spsc;
 pub use turn::Turn;
+#[cfg(turtle_next)]
+pub use wait_free::WaitFree;
 
 use std::alloc::Layout;
 use std::fmt::Debug;
@@ -30,18 +34,35 @@ pub enum Strategy {
     Turn = 0,
     /// One producer, one consumer, cached indices.
     Spsc = 1,
+    /// The exchange ring: nobody waits for anybody.
+    #[cfg(turtle_next)]
+    WaitFree = 2,
 }
 
 /// Calls `$then!` with one row per strategy: `(Variant, module, Engine)`.
 ///
 /// The one list of strategies. Tests, dispatch and the printed table come
 /// from it; a missing row fails to compile in [`Strategy::traits`].
+#[cfg(not(turtle_next))]
 #[macro_export]
 macro_rules! for_each_strategy {
     ($then:path) => {
         $then! {
             (Turn, turn, Turn),
             (Spsc, spsc, Spsc),
+        }
+    };
+}
+
+/// As it will be: with the engines that are being built (`--cfg turtle_next`).
+#[cfg(turtle_next)]
+#[macro_export]
+macro_rules! for_each_strategy {
+    ($then:path) => {
+        $then! {
+            (Turn, turn, Turn),
+            (Spsc, spsc, Spsc),
+            (WaitFree, wait_free, WaitFree),
         }
     };
 }
@@ -73,10 +94,22 @@ pub struct Traits {
     pub survives_kill: bool,
     /// Whether the ring can live in shared memory.
     pub shared: bool,
+    /// Whether it keeps a record of each participant: a side is made once and
+    /// kept, and there may be as many as the ring was built for.
+    pub records: bool,
     /// Where the algorithm comes from.
     pub source: &'static str,
     /// Its atomic steps, in the order of the module's table.
     pub steps: &'static [crate::atomic::Step],
+}
+
+impl Traits {
+    /// Whether the sides of a direction, of this arity, are kept by who uses
+    /// them: where one is allowed, and where the engine has a record of each.
+    #[must_use]
+    pub(crate) const fn kept(&self, arity: Arity) -> bool {
+        self.records || matches!(arity, Arity::One)
+    }
 }
 
 /// Why a push did not happen.
@@ -211,18 +244,27 @@ pub unsafe trait RawRing<Sh: Shape>: Clone + Send + Sync + Debug {
     }
 
     /// A producer's state. The caller sees to the arity.
-    fn new_producer(&self) -> Self::Producer;
+    ///
+    /// # Errors
+    /// `NoHandle`: as many participants are out as the ring was built for.
+    fn new_producer(&self) -> Result<Self::Producer, BuildError>;
     /// A consumer's state. The caller sees to the arity.
-    fn new_consumer(&self) -> Self::Consumer;
+    ///
+    /// # Errors
+    /// As for a producer.
+    fn new_consumer(&self) -> Result<Self::Consumer, BuildError>;
 
     /// As `new_producer`, where a side is made for each call: `hint` is what
     /// [`producer_hint`](Self::producer_hint) last said of one of this ring, or 0.
+    ///
+    /// # Panics
+    /// On an engine that keeps [`records`](Traits::records): there a side is kept.
     fn resume_producer(&self, _hint: u32) -> Self::Producer {
-        self.new_producer()
+        self.new_producer().expect("a side that costs nothing")
     }
     /// As [`resume_producer`](Self::resume_producer), for a consumer.
     fn resume_consumer(&self, _hint: u32) -> Self::Consumer {
-        self.new_consumer()
+        self.new_consumer().expect("a side that costs nothing")
     }
     /// What is worth keeping of a side that is not kept. It only makes calls
     /// faster: any value may be lost, repeated or another side's.

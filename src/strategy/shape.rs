@@ -164,9 +164,25 @@ pub struct Geometry<Sh> {
     pub shape: Sh,
     /// Whether other processes may look.
     pub shared: bool,
+    /// Participants, at least 1, of engines that keep records of them.
+    pub participants: usize,
+    /// Attempts before a call of such an engine lets others help; 0: none.
+    pub patience: u32,
 }
 
 impl<Sh: Shape> Geometry<Sh> {
+    /// With the usual number of participants.
+    #[must_use]
+    pub const fn new(capacity: usize, shape: Sh, shared: bool) -> Self {
+        Self {
+            capacity,
+            shape,
+            shared,
+            participants: 64,
+            patience: 64,
+        }
+    }
+
     /// `capacity` slots of `layout` after a header.
     pub(crate) fn array(
         &self,

@@ -755,6 +755,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for TurnRing<Sh, P> {
         stopped_thread: "can hold others `Busy`",
         survives_kill: false,
         shared: true,
+        records: false,
         source: "D. Vyukov, bounded MPMC queue, 2010",
         steps: STEPS,
     };
@@ -840,12 +841,12 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for TurnRing<Sh, P> {
         (self.position(pushed), self.position(popped))
     }
 
-    fn new_producer(&self) -> Pace {
-        Pace::default()
+    fn new_producer(&self) -> Result<Pace, BuildError> {
+        Ok(Pace::default())
     }
 
-    fn new_consumer(&self) -> Pace {
-        Pace::default()
+    fn new_consumer(&self) -> Result<Pace, BuildError> {
+        Ok(Pace::default())
     }
 
     #[inline(always)]
@@ -1150,11 +1151,7 @@ mod tests {
         capacity: usize,
         laps_before_the_wrap: u64,
     ) -> (TurnRing<Typed<u64>, Tuned>, Layout) {
-        let geometry = Geometry {
-            capacity,
-            shape: Typed::new(),
-            shared: false,
-        };
+        let geometry = Geometry::new(capacity, Typed::new(), false);
         let layout = TurnRing::<Typed<u64>, Tuned>::footprint(&geometry).unwrap();
         // SAFETY: a fresh, zeroed region of the footprint; freed by `free`.
         let ring = unsafe {
@@ -1230,7 +1227,7 @@ mod tests {
             for by_runs in [false, true] {
                 let made = ring_at(capacity, 2);
                 let ring = &made.0;
-                let (mut tx, mut rx) = (ring.new_producer(), ring.new_consumer());
+                let (mut tx, mut rx) = (ring.new_producer().unwrap(), ring.new_consumer().unwrap());
                 let (mut next, mut expected) = (0, 0);
                 for lap in 0..5 {
                     // SAFETY: one thread; payloads are written and moved out whole.

@@ -2,7 +2,9 @@
 
 use turtle_buffers::strategy::{Engine, RawRing, Traits, Typed};
 
-use super::program::Op::{NoBarrier, Pop, PopRun, PopStraight, Push, PushRun, PushStraight, Seal};
+use super::program::Op::{
+    NoBarrier, Pop, PopCopies, PopRun, PopStraight, Push, PushCopies, PushRun, PushStraight, Seal,
+};
 use super::program::Program;
 use super::spec::promise;
 use super::{Outcomes, by_hand, outcomes};
@@ -181,6 +183,14 @@ pub const PROGRAMS: &[Program<'static>] = &[
         bound: 3,
     },
     Program {
+        name: "copies_wrap",
+        hazard: "a block is copied over the end of the slots, in or out, and reuses some",
+        capacity: 3,
+        setup: &[Push(1), Push(2)],
+        threads: &[&[PushCopies(&[3, 4, 5])], &[PopCopies(2), PopCopies(2)]],
+        bound: 3,
+    },
+    Program {
         name: "runs_2",
         hazard: "two runs mix",
         capacity: 3,
@@ -261,6 +271,13 @@ fn rare(engine: &str, program: &str) -> Outcomes {
             ("spsc", "runs_wrap") => {
                 &["+2 | [1, 2],3 | left 4", "+2 | [1, 2],empty | left 3,4"][..]
             }
+            // And one frees a whole run: the room is 1 or 3.
+            ("spsc", "copies_wrap") => &[
+                "+2 | [1, 2],[3, 4] | left -",
+                "+2 | [1, 2],[3] | left 4",
+                "+2 | [1, 2],empty | left 3,4",
+                "+3 | [1, 2],[3] | left 4,5",
+            ],
             _ => &[],
         }
         .iter()

@@ -128,11 +128,11 @@ unsafe impl<Sh: Shape, R: RawRing<Sh>, const HOW: u8> RawRing<Sh> for Wrong<R, H
         self.ring.positions()
     }
 
-    fn new_producer(&self) -> R::Producer {
+    fn new_producer(&self) -> Result<R::Producer, BuildError> {
         self.ring.new_producer()
     }
 
-    fn new_consumer(&self) -> R::Consumer {
+    fn new_consumer(&self) -> Result<R::Consumer, BuildError> {
         self.ring.new_consumer()
     }
 

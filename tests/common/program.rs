@@ -22,6 +22,10 @@ pub enum Op {
     PushRun(&'static [u64]),
     /// Pop up to this many with one decision.
     PopRun(usize),
+    /// As `PushRun`, copied from an array.
+    PushCopies(&'static [u64]),
+    /// As `PopRun`, copied to an array.
+    PopCopies(usize),
     /// Close.
     Seal,
     /// A process without the asymmetric barrier joins (only before threads start).
@@ -31,11 +35,17 @@ pub enum Op {
 impl Op {
     /// Whether it needs the producing side.
     pub fn pushes(self) -> bool {
-        matches!(self, Op::Push(_) | Op::PushStraight(_) | Op::PushRun(_))
+        matches!(
+            self,
+            Op::Push(_) | Op::PushStraight(_) | Op::PushRun(_) | Op::PushCopies(_)
+        )
     }
     /// Whether it needs the consuming side.
     pub fn pops(self) -> bool {
-        matches!(self, Op::Pop | Op::PopStraight | Op::PopRun(_))
+        matches!(
+            self,
+            Op::Pop | Op::PopStraight | Op::PopRun(_) | Op::PopCopies(_)
+        )
     }
 }
 
@@ -171,6 +181,11 @@ fn perform<E: Engine>(hands: &mut Hands<E>, ops: &[Op]) -> Vec<Answer> {
             Op::PopStraight => hands.popper.as_mut().expect("a consumer").pop_straight(),
             Op::PushRun(values) => hands.pusher.as_mut().expect("a producer").push_run(values),
             Op::PopRun(n) => hands.popper.as_mut().expect("a consumer").pop_run(n),
+            Op::PushCopies(values) => {
+                let pusher = hands.pusher.as_mut().expect("a producer");
+                pusher.push_copies(values)
+            }
+            Op::PopCopies(n) => hands.popper.as_mut().expect("a consumer").pop_copies(n),
             Op::Seal => {
                 hands.queue.seal();
                 Answer::Ok

@@ -9,6 +9,21 @@ use turtle_buffers::strategy::{Engine, Geometry, Lease, PopRefusal, PushRefusal,
 
 use super::Answer;
 
+thread_local! {
+    static PATIENCE: std::cell::Cell<u32> = const { std::cell::Cell::new(8) };
+}
+
+fn patience() -> u32 {
+    PATIENCE.get()
+}
+
+/// Sets how long engines that can be helped try alone, in the rings that this
+/// thread makes from now on.
+#[allow(dead_code)] // not every suite uses it
+pub fn set_patience(patience: u32) {
+    PATIENCE.set(patience);
+}
+
 /// The algorithm of an engine over words.
 pub type Algorithm<E> = <E as Engine>::Raw<Typed<u64>>;
 
@@ -46,11 +61,9 @@ impl<E: Engine> Clone for RawQueue<E> {
 impl<E: Engine> RawQueue<E> {
     /// An empty ring.
     pub fn new(capacity: usize) -> Self {
-        let geometry = Geometry {
-            capacity,
-            shape: Typed::new(),
-            shared: false,
-        };
+        let mut geometry = Geometry::new(capacity, Typed::new(), false);
+        geometry.participants = 4; // what no client exceeds
+        geometry.patience = patience();
         let layout = Algorithm::<E>::footprint(&geometry).expect("a small ring");
         // SAFETY: the layout is not empty; zeroed, fresh, and of the footprint.
         let (base, raw) = unsafe {
@@ -68,7 +81,7 @@ impl<E: Engine> RawQueue<E> {
     /// A producer. The client keeps to the engine's arity.
     pub fn pusher(&self) -> Pusher<E> {
         Pusher {
-            side: self.raw().new_producer(),
+            side: self.raw().new_producer().expect("a place"),
             queue: self.clone(),
             claim: None,
         }
@@ -77,7 +90,7 @@ impl<E: Engine> RawQueue<E> {
     /// A consumer. The client keeps to the engine's arity.
     pub fn popper(&self) -> Popper<E> {
         Popper {
-            side: self.raw().new_consumer(),
+            side: self.raw().new_consumer().expect("a place"),
             queue: self.clone(),
         }
     }
@@ -257,6 +270,23 @@ impl<E: Engine> Pusher<E> {
     }
 }
 
+impl<E: Engine> Pusher<E> {
+    /// As `push_run`, copied from where the values lie.
+    pub fn push_copies(&mut self, values: &[u64]) -> Answer {
+        // SAFETY: as above; as many words as said.
+        let pushed = unsafe {
+            let from = values.as_ptr().cast();
+            self.queue
+                .raw()
+                .push_copies(&mut self.side, from, values.len(), size_of::<u64>())
+        };
+        match pushed {
+            Ok(n) => Answer::Pushed(n),
+            Err(why) => why.into(),
+        }
+    }
+}
+
 impl<E: Engine> Popper<E> {
     /// One pop as the C border makes it.
     pub fn pop_straight(&mut self) -> Answer {
@@ -343,6 +373,23 @@ impl<E: Engine> Popper<E> {
                 value
             }
         }))
+    }
+
+    /// As `pop_run`, copied to where the values shall lie.
+    pub fn pop_copies(&mut self, n: usize) -> Answer {
+        let mut values = [0; 4];
+        let room = n.min(values.len());
+        // SAFETY: as above; room for as many words.
+        let popped = unsafe {
+            let to = values.as_mut_ptr().cast();
+            self.queue
+                .raw()
+                .pop_copies(&mut self.side, to, room, size_of::<u64>())
+        };
+        match popped {
+            Ok(n) => Answer::Run(values, n),
+            Err(why) => why.into(),
+        }
     }
 
     /// Pops up to `n` at once, at most four.

@@ -49,6 +49,11 @@ pub fn promise(engine: &str) -> Promise {
             late_close: true,
             runs_end: false,
         },
+        "wait_free" => Promise {
+            busy: false,
+            late_close: false,
+            runs_end: false,
+        },
         other => panic!("no promise is written down for {other}"),
     }
 }
@@ -213,7 +218,7 @@ fn moves(
                         );
                     })
                 }
-                Op::PushRun(values) => {
+                Op::PushRun(values) | Op::PushCopies(values) => {
                     push(
                         program,
                         promise,
@@ -231,14 +236,16 @@ fn moves(
                     Ok(_) => effect(Answer::Got(state.inside[0]), &[], 1),
                     Err(why) => effect(why, &[], 0),
                 }),
-                Op::PopRun(n) => pop(program, promise, state, least, n, |k| match k {
-                    Ok(k) => {
-                        let mut values = [0; 4];
-                        values[..k].copy_from_slice(&state.inside[..k]);
-                        effect(Answer::Run(values, k), &[], k as u64);
-                    }
-                    Err(why) => effect(why, &[], 0),
-                }),
+                Op::PopRun(n) | Op::PopCopies(n) => {
+                    pop(program, promise, state, least, n, |k| match k {
+                        Ok(k) => {
+                            let mut values = [0; 4];
+                            values[..k].copy_from_slice(&state.inside[..k]);
+                            effect(Answer::Run(values, k), &[], k as u64);
+                        }
+                        Err(why) => effect(why, &[], 0),
+                    })
+                }
             }
         }
     }

@@ -3,11 +3,12 @@
 
 use std::sync::{Arc, Mutex};
 
+use turtle_buffers::erased::{self, DynConsumer, DynRing, Outcome};
 use turtle_buffers::strategy::Engine;
-use turtle_buffers::{PopError, PushError, Ring, TryPopError, TryPushError};
+use turtle_buffers::{Options, PopError, PushError, Ring, TryPopError, TryPushError};
 
 use super::by_hand::client;
-use super::clients::Client;
+use super::clients::{Client, traits};
 use super::thread;
 
 /// All of them, with those for many on each side if asked.
@@ -61,6 +62,20 @@ pub fn clients<E: Engine>(many: bool) -> Vec<Client> {
             1,
             &["1,2"],
             wait_claim::<E>,
+        ),
+        client(
+            "wait_polled",
+            "a consumer that polls the event descriptor is not told",
+            2,
+            &["1,2"],
+            wait_polled::<E>,
+        ),
+        client(
+            "close_polled",
+            "closing does not tell a consumer that polls",
+            2,
+            &["closed"],
+            close_polled::<E>,
         ),
         client(
             "close_pop",
@@ -229,6 +244,71 @@ fn wait_claim<E: Engine>() -> String {
     let mine = [say_pop(consumer.pop()), say_pop(consumer.pop())].join(",");
     assert_eq!(other.join().unwrap(), "ok");
     mine
+}
+
+/// A ring of two places, with its event descriptor. The descriptor is the kernel's and no step of the
+/// model: what is done with it happens together with the step before.
+fn polled<E: Engine>() -> (Arc<dyn DynRing>, i32) {
+    let options = Options {
+        strategy: Some(traits::<E>().name.parse().unwrap()),
+        capacity: 2,
+        elem_size: 8,
+        ..Options::default()
+    };
+    // SAFETY: no hook.
+    let ring = unsafe { erased::open(&options, None) }.unwrap();
+    let descriptor = ring.clone().event_fd().unwrap();
+    (ring, descriptor)
+}
+
+/// Pops by polling only: a descriptor that stays quiet for ever ends the model in an error.
+fn pop_polled(consumer: &dyn DynConsumer, descriptor: i32) -> Option<u64> {
+    let mut value = 0_u64;
+    loop {
+        // SAFETY: one element.
+        match unsafe { consumer.try_pop((&raw mut value).cast()) } {
+            Outcome::Ok => return Some(value),
+            Outcome::Closed => return None,
+            _ => {}
+        }
+        let mut poll = libc::pollfd {
+            fd: descriptor,
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        // SAFETY: one live pollfd, no waiting.
+        while unsafe { libc::poll(&raw mut poll, 1, 0) } != 1 {
+            thread::yield_now();
+        }
+    }
+}
+
+fn wait_polled<E: Engine>() -> String {
+    let (ring, descriptor) = polled::<E>();
+    let producer = ring.clone().producer().unwrap();
+    let consumer = ring.clone().consumer().unwrap();
+    let other = thread::spawn(move || {
+        for value in [1_u64, 2] {
+            // SAFETY: one element.
+            let outcome = unsafe { producer.try_push((&raw const value).cast()) };
+            assert_eq!(outcome, Outcome::Ok);
+        }
+    });
+    let mine = [(); 2].map(|()| pop_polled(&*consumer, descriptor).unwrap().to_string());
+    other.join().unwrap();
+    mine.join(",")
+}
+
+fn close_polled<E: Engine>() -> String {
+    let (ring, descriptor) = polled::<E>();
+    let consumer = ring.clone().consumer().unwrap();
+    let other = thread::spawn({
+        let ring = ring.clone();
+        move || ring.close()
+    });
+    let mine = pop_polled(&*consumer, descriptor);
+    other.join().unwrap();
+    mine.map_or("closed".into(), |value| value.to_string())
 }
 
 fn close_pop<E: Engine>() -> String {

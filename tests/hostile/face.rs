@@ -58,7 +58,7 @@ impl Victim {
     pub(crate) fn call(&self, random: &mut Random, bounds: &Bounds) {
         match self {
             Victim::Typed(ring) => typed_call(ring, random, bounds),
-            Victim::Erased(ring) => erased_call(&**ring, random, bounds),
+            Victim::Erased(ring) => erased_call(ring, random, bounds),
         }
     }
 }
@@ -102,7 +102,7 @@ pub(crate) fn typed_call(
                 }
                 2 => {
                     if let Ok(mut claim) = tx.try_claim() {
-                        bounds.hold(claim.slot().as_ptr().cast(), size_of_val(&value));
+                        bounds.spare(claim.slot().as_ptr().cast(), size_of_val(&value));
                         if !random.one_in(3) {
                             let _ = claim.commit(value);
                         }
@@ -128,7 +128,7 @@ pub(crate) fn typed_call(
                 }
                 2 => {
                     if let Ok(peek) = rx.try_peek() {
-                        bounds.hold(std::ptr::from_ref(&*peek).cast(), size_of_val(&value));
+                        bounds.spare(std::ptr::from_ref(&*peek).cast(), size_of_val(&value));
                     }
                 }
                 _ => {
@@ -140,7 +140,12 @@ pub(crate) fn typed_call(
     }
 }
 
-pub(crate) fn erased_call(ring: &dyn DynRing, random: &mut Random, bounds: &Bounds) {
+pub(crate) fn erased_call(ring: &Arc<dyn DynRing>, random: &mut Random, bounds: &Bounds) {
+    if random.one_in(100) {
+        // From now on pops announce that they poll, and pushes may ring.
+        let _ = ring.clone().event_fd();
+    }
+    let ring = &**ring;
     let size = ring.elem_size();
     let mut room = vec![0xcc_u8; size * 8 + CANARY];
     let mut len = 0;
@@ -236,7 +241,18 @@ pub(crate) fn erased_call(ring: &dyn DynRing, random: &mut Random, bounds: &Boun
 }
 
 impl Bounds {
-    /// Whatever is lent lies inside the segment.
+    /// Of a segment that may lie anywhere: nothing can be said.
+    pub(crate) const ANYWHERE: Self = Self(0, usize::MAX);
+
+    /// What guards of the typed face refer to is this process's own: no other
+    /// may write where a reference leads.
+    pub(crate) fn spare(&self, at: *const u8, size: usize) {
+        assert!(
+            self.1 == usize::MAX || at.addr() + size <= self.0 || at.addr() >= self.1,
+            "{at:?} is inside"
+        );
+    }
+    /// Whatever is lent by its address lies inside the segment.
     pub(crate) fn hold(&self, at: *const u8, size: usize) {
         assert!(
             at.addr() >= self.0 && at.addr() + size <= self.1,

@@ -3,7 +3,7 @@
 use super::*;
 
 /// The system's monotonic clock, the same for all processes.
-fn now() -> Duration {
+pub(crate) fn now() -> Duration {
     let mut now = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
@@ -16,11 +16,7 @@ fn now() -> Duration {
 /// The engine alone, without the face that wakes sleepers: what a process has
 /// done that was killed between publishing and waking.
 fn bare(segment: &Segment, strategy: Strategy, capacity: usize) -> AnyRing<Typed<u64>> {
-    let geometry = Geometry {
-        capacity,
-        shape: Typed::new(),
-        shared: true,
-    };
+    let geometry = Geometry::new(capacity, Typed::new(), true);
     let align = AnyRing::footprint_of(strategy, &geometry).unwrap().align();
     // The engine's region follows the benches (src/segment.rs).
     let at = 640_usize.next_multiple_of(align);
@@ -36,7 +32,7 @@ fn bare_argument(argument: &str) -> (Strategy, Segment, usize) {
 pub(crate) fn publish(argument: &str) {
     let (strategy, segment, capacity) = bare_argument(argument);
     let ring = bare(&segment, strategy, capacity);
-    let mut side = ring.new_producer();
+    let mut side = ring.new_producer().unwrap();
     say("ready");
     listen();
     // SAFETY: the only producer; the payload is written.
@@ -51,7 +47,7 @@ pub(crate) fn publish(argument: &str) {
 pub(crate) fn make_room(argument: &str) {
     let (strategy, segment, capacity) = bare_argument(argument);
     let ring = bare(&segment, strategy, capacity);
-    let mut side = ring.new_consumer();
+    let mut side = ring.new_consumer().unwrap();
     say("ready");
     listen();
     // SAFETY: the only consumer; nothing is to be moved out.

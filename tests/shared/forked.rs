@@ -238,3 +238,56 @@ fn a_forked_child_uses_shared_rings_only_and_no_side_of_its_parent() {
         peer.finish();
     }
 }
+
+/// Parent and child poll the same ring through descriptors of the same number, which are not the
+/// same: the child's timer is its own.
+pub(crate) fn fork_poll(argument: &str) {
+    let (strategy, name) = argument.split_once(' ').unwrap();
+    let strategy: Strategy = strategy.parse().unwrap();
+    let ring = open_erased(&options(name, strategy, 8, OpenMode::CreateNew)).unwrap();
+    let fd = ring.clone().event_fd().unwrap();
+    assert_eq!(polled::pop(&*ring), Err(Outcome::Empty));
+    ring.release_thread();
+    let answer = in_child(|| {
+        // Until it asks for its own it does not touch its parent's.
+        assert_eq!(polled::pop(&*ring), Err(Outcome::Empty));
+        assert_eq!(ring.clone().event_fd().unwrap(), fd);
+        for value in 0..20 {
+            assert_eq!(polled::pop(&*ring), Err(Outcome::Empty));
+            polled::push(&*ring, value);
+            assert!(polled::readable(fd, 20_000));
+            assert_eq!(polled::pop(&*ring), Ok(value));
+        }
+        // Its timer runs out, so that of the parent, set before the fork, has done so too.
+        assert_eq!(polled::pop(&*ring), Err(Outcome::Empty));
+        assert!(polled::readable(fd, 20_000));
+        // Now it is set again: the child's, not the parent's.
+        assert_eq!(polled::pop(&*ring), Err(Outcome::Empty));
+        4
+    });
+    assert_eq!(answer, 4);
+    assert!(polled::readable(fd, 0), "the parent has a timer of its own");
+    // It is told by a child as by anyone.
+    assert_eq!(polled::pop(&*ring), Err(Outcome::Empty));
+    ring.release_thread();
+    assert_eq!(
+        in_child(|| {
+            polled::push(&*ring, 9);
+            3
+        }),
+        3
+    );
+    assert!(polled::readable(fd, 20_000));
+    assert_eq!(polled::pop(&*ring), Ok(9));
+    say("fine");
+}
+
+#[test]
+fn a_forked_child_polls_for_itself() {
+    for strategy in strategies() {
+        let name = Name::new(&format!("fork-poll-{strategy}"));
+        let mut peer = Peer::start("fork-poll", &format!("{strategy} {}", name.0));
+        peer.expect("fine");
+        peer.finish();
+    }
+}

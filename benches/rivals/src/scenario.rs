@@ -6,6 +6,8 @@ use crate::queue::{Arena, Item, Queue, Typed};
 use crate::runner::{Contender, Figure, Group, Metric, Sample, Subject, Work};
 use crate::stats::Bar;
 use crate::subjects::{ArrayQueue, ConcurrentQueue, Crossfire, MutexDeque, Ringbuf, Rtrb};
+#[cfg(all(feature = "turtle", turtle_next))]
+use crate::turtle::WaitFree;
 #[cfg(feature = "turtle")]
 use crate::turtle::{BlockingSpsc, BlockingTurn, Spsc, Turn};
 use crate::wake::{Futex, Monitor, idle, wake};
@@ -224,6 +226,8 @@ fn pairs(groups: &mut Vec<Group>) {
         subjects: vec![
             #[cfg(feature = "turtle")]
             barred(pair::<Words<Turn<u64>>>("turn"), Bar::AtMost(1.05), 1),
+            #[cfg(all(feature = "turtle", turtle_next))]
+            plain(pair::<Words<WaitFree<u64>>>("wait_free")),
             plain(pair::<Words<ConcurrentQueue<u64>>>("concurrent-queue")),
             plain(pair::<Words<Crossfire<u64, false>>>("crossfire (try)")),
             plain(pair::<Words<MutexDeque<u64>>>("Mutex<VecDeque>")),
@@ -266,6 +270,8 @@ fn single(groups: &mut Vec<Group>, threads: usize, capacity: usize) {
                 Bar::AtLeast(0.9),
                 1,
             ),
+            #[cfg(all(feature = "turtle", turtle_next))]
+            plain(throughput::<Words<WaitFree<u64>>>("wait_free", shape)),
             plain(throughput::<Words<Crossfire<u64, true>>>(
                 "crossfire (blocking)",
                 shape,
@@ -360,6 +366,8 @@ fn lone_items(groups: &mut Vec<Group>) {
         subjects: vec![
             #[cfg(feature = "turtle")]
             barred(lone::<Turn<u64>>("turn"), Bar::AtMost(1.05), 2),
+            #[cfg(all(feature = "turtle", turtle_next))]
+            plain(lone::<WaitFree<u64>>("wait_free")),
             plain(lone::<ConcurrentQueue<u64>>("concurrent-queue")),
             plain(lone::<Crossfire<u64, false>>("crossfire (try)")),
             plain(lone::<Crossfire<u64, true>>("crossfire (blocking)")),
@@ -464,6 +472,11 @@ where
                 Bar::AtLeast(1.0),
                 1,
             ),
+            #[cfg(all(feature = "turtle", turtle_next))]
+            plain(throughput::<Typed<WaitFree<[u8; N]>, [u8; N]>>(
+                "wait_free",
+                shape,
+            )),
             plain(throughput::<Typed<ConcurrentQueue<[u8; N]>, [u8; N]>>(
                 "concurrent-queue",
                 shape,

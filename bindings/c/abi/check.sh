@@ -82,7 +82,7 @@ for tool in gcc nm abidw abidiff python3; do
     fi
 done
 if [ ! -f "$library" ]; then
-    echo "FAIL: $library is not there: cargo build --release -p turtle-c"
+    echo "FAIL: $library is not there: scripts/install.sh library"
     exit 1
 fi
 

@@ -117,7 +117,7 @@ pub unsafe extern "C" fn turtle_free(buffer: *mut turtle_buffer) {
     });
 }
 
-/// Removes the name of a shared ring. Processes that are attached keep it; the next turtle_open builds a new one.
+/// Removes the name of a shared ring, and the FIFO of its event descriptors. Processes that are attached keep it; the next turtle_open builds a new one.
 ///
 /// Returns TURTLE_OK, TURTLE_ERR_NOT_FOUND, TURTLE_ERR_INVALID, TURTLE_ERR_UNSUPPORTED or TURTLE_ERR_IO.
 /// Threads: any. Progress: one system call.
@@ -222,7 +222,7 @@ pub unsafe extern "C" fn turtle_try_push(
 /// Copies `elem_size` bytes to `elem`, which may lie at any address.
 /// Returns TURTLE_OK, TURTLE_EMPTY, TURTLE_BUSY, TURTLE_CLOSED; TURTLE_ERR_NO_HANDLE, TURTLE_ERR_INVALID.
 /// Threads: any; the first thread to pop owns that side of TURTLE_SPSC. Progress: always returns, no system call
-/// (one or two when it answers TURTLE_EMPTY after turtle_event_fd).
+/// (two or three when it answers TURTLE_EMPTY after turtle_event_fd).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn turtle_try_pop(
     buffer: *mut turtle_buffer,
@@ -550,9 +550,12 @@ pub unsafe extern "C" fn turtle_get_stats(
 /// Gives a descriptor for poll, select or epoll that is readable when an element may be there, or the ring is closed.
 ///
 /// Wait for it, then pop until TURTLE_EMPTY or TURTLE_CLOSED: the answer TURTLE_EMPTY makes it quiet and ready again.
-/// One descriptor a ring and process, for one consumer loop; it belongs to the ring, do not read or close it.
-/// Returns TURTLE_OK, TURTLE_ERR_IO when the process is out of descriptors, or TURTLE_ERR_INVALID.
-/// Threads: any. Progress: the first call makes system calls and, for a shared ring, threads that watch it.
+/// That of a shared ring is also readable 10 ms after it became quiet: a peer may be killed before it tells.
+/// One descriptor a ring and process, for one consumer loop; it belongs to the ring, do not read or close it. Several
+/// processes may poll the same ring. A forked child asks again and gets its own, under the same number.
+/// Returns TURTLE_OK; TURTLE_ERR_IO when the process is out of descriptors, or something else has the place of the FIFO
+/// beside a shared ring, which turtle_last_error names; TURTLE_ERR_INVALID.
+/// Threads: any; none is made. Progress: the first call makes system calls.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn turtle_event_fd(
     buffer: *mut turtle_buffer,

@@ -88,7 +88,7 @@ const char *fresh_name(const char *what) {
 
 /* In the parent of the test's process: also after a failure nothing is left in shared memory. */
 static void unlink_names_of(long pid) {
-    static const char *const what[] = {"shared", "other", "kill", "fork", "event", "fuzz"};
+    static const char *const what[] = {"shared", "other", "kill", "fork", "event", "event1", "fuzz"};
     char name[64];
     size_t i;
     for (i = 0; i < sizeof what / sizeof what[0]; i++) {

@@ -7,7 +7,7 @@
 #   valgrind  the c99 program under memcheck
 #
 # The libraries are those in $TURTLE_TARGET/release (target/release); build them first:
-# cargo build --release -p turtle-c. Last line: "N passed, N failed, N skipped".
+# scripts/install.sh library. Last line: "N passed, N failed, N skipped".
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -19,7 +19,7 @@ only=${1:-}
 passed=0 failed=0 skipped=0
 
 [ -f "$lib/libturtle.so" ] && [ -f "$lib/libturtle.a" ] || {
-    echo "FAIL: $lib/libturtle.so and libturtle.a are not there: cargo build --release -p turtle-c"
+    echo "FAIL: $lib/libturtle.so and libturtle.a are not there: scripts/install.sh library"
     exit 1
 }
 mkdir -p "$out/lib"

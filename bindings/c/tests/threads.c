@@ -235,6 +235,20 @@ static void *drain_by_poll(void *argument) {
     }
 }
 
+/* Whether the answer TURTLE_EMPTY makes it quiet. That of a shared ring is readable again 10 ms later, and this process
+ * may have been slow in between. */
+static int quiet(turtle_buffer *ring, int fd) {
+    uint64_t x;
+    int i;
+    for (i = 0; i < 1000; i++) {
+        EQUAL(turtle_try_pop(ring, &x), TURTLE_EMPTY);
+        if (!readable(fd, 0)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 static void poll_over(uint32_t strategy, const char *path) {
     turtle_options options = options_for(strategy, 8, sizeof(uint64_t));
     job j;
@@ -248,12 +262,11 @@ static void poll_over(uint32_t strategy, const char *path) {
     OK(turtle_event_fd(j.ring, &again));
     EQUAL(fd, again);
     CHECK(fd >= 0);
-    CHECK(!readable(fd, 0));
+    CHECK(quiet(j.ring, fd));
     OK(turtle_push(j.ring, &x, LONG_NS));
     CHECK(readable(fd, 20000));
     OK(turtle_try_pop(j.ring, &x));
-    EQUAL(turtle_try_pop(j.ring, &x), TURTLE_EMPTY); /* makes it quiet */
-    CHECK(!readable(fd, 0));
+    CHECK(quiet(j.ring, fd));
     OK(turtle_release_thread(j.ring));
     j.from = (uint64_t)fd;
     thread = start(drain_by_poll, &j);
@@ -272,6 +285,7 @@ static void poll_tells_of_elements(void) {
     poll_over(TURTLE_TURN, NULL);
     poll_over(TURTLE_SPSC, NULL);
     poll_over(TURTLE_TURN, fresh_name("event"));
+    poll_over(TURTLE_SPSC, fresh_name("event1"));
 }
 
 const test_case thread_tests[] = {

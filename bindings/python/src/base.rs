@@ -159,6 +159,28 @@ impl Base {
         })
     }
 
+    /// A descriptor that is readable when an item may be there, or the ring has been shut down.
+    ///
+    /// For `loop.add_reader(ring, ...)` of asyncio, `select` and `selectors`; no thread is made.
+    /// Then take items with `get_nowait` until it raises `Empty` (which makes the descriptor quiet)
+    /// or `ShutDown`. It may be readable for nothing: that of a shared ring is every 10 ms, because
+    /// another process may be killed before it tells. One for each object, and for one consumer loop;
+    /// it belongs to the ring, so do not read or close it. A forked child calls `fileno()` again.
+    ///
+    /// Raises OSError if the process is out of descriptors, or if something else lies where the
+    /// descriptors of a shared ring meet; RuntimeError in a forked child of a `RingBuffer`.
+    ///
+    /// >>> import select
+    /// >>> ring = turtle_buffers.RingBuffer(2)
+    /// >>> ring.put("here")
+    /// >>> select.select([ring], [], [], 60)[0] == [ring]
+    /// True
+    fn fileno(&self, py: Python<'_>) -> PyResult<i32> {
+        let ring = self.ring()?;
+        usable(&*ring)?;
+        Ok(py.detach(|| ring.event_fd())?)
+    }
+
     /// Report what has happened so far, as a dict.
     ///
     /// `pushed` and `popped` are exact and count everybody's items; `full`, `empty`,

@@ -48,7 +48,8 @@ fn measured<'a>(row: &'a Value, metrics: usize) -> Vec<Measured<'a>> {
             }
             Measured {
                 name,
-                ours: name.parse().ok(),
+                // An engine called through the C interface is ours as well.
+                ours: name.strip_suffix(" by C").unwrap_or(name).parse().ok(),
                 values: pick(samples),
             }
         })
@@ -205,13 +206,17 @@ mod tests {
     #[test]
     fn the_reference_counts_all_its_runs() {
         let row = json!({
-            "work": [["ArrayQueue", 9], ["turn", 9]],
-            "rounds": [{"order": [0, 1], "reference": [[10.0], [12.0], [11.0]], "subjects": [[11.0], [17.0]]}],
+            "work": [["ArrayQueue", 9], ["turn", 9], ["spsc by C", 9]],
+            "rounds": [{
+                "order": [0, 1, 2], "reference": [[10.0], [12.0], [11.0]],
+                "subjects": [[11.0], [17.0], [18.0]],
+            }],
         });
         let all = measured(&row, 1);
         assert_eq!(all[0].values[0], [11.0, 10.0, 12.0, 11.0]);
         assert_eq!(all[1].values[0], [17.0]);
         assert!(all[1].ours.is_some() && all[0].ours.is_none());
+        assert_eq!(all[2].ours, Some(Strategy::Spsc), "through C as well");
     }
 
     #[test]

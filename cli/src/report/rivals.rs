@@ -9,7 +9,7 @@ use super::plots;
 use super::text::escape;
 
 /// What the scenarios are called, and what their figures are.
-const SCENARIOS: [(&str, &str); 9] = [
+const SCENARIOS: [(&str, &str); 11] = [
     ("pair", "Push and pop in turn on one thread"),
     ("single", "One item a call"),
     ("batch", "64 items a call"),
@@ -17,6 +17,8 @@ const SCENARIOS: [(&str, &str); 9] = [
     ("spsc-batch", "One producer, one consumer, 64 items a call"),
     ("lone", "A lone item through an idle ring"),
     ("size", "Larger items"),
+    ("c", "Push and pop in turn through the C interface"),
+    ("c-size", "Larger items through the C interface"),
     ("wake", "Waking a blocked pop"),
     ("idle", "Processor time of a blocked pop"),
 ];
@@ -282,6 +284,24 @@ mod tests {
             assert!(html.contains(part), "{part}: {html}");
         }
         assert_eq!(bars_json(&record).as_array().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn every_scenario_that_is_measured_has_a_title() {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../benches/rivals/src/scenario.rs"
+        );
+        let source = std::fs::read_to_string(path).unwrap();
+        let keys: Vec<&str> = source
+            .split("scenario: \"")
+            .skip(1)
+            .map(|rest| rest.split('"').next().unwrap())
+            .collect();
+        assert!(keys.len() > 10, "{keys:?}");
+        for key in keys {
+            assert_ne!(scenario(key), key, "in SCENARIOS");
+        }
     }
 
     #[test]

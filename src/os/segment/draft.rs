@@ -14,7 +14,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::super::fork::LockFd;
 use super::error::TEMPORARY;
 use super::locks::{PRESENCE, set_lock};
-use super::{PLACE, Segment, SegmentError, c_path, open_file, shm_file};
+use super::{PLACE, Segment, SegmentError, c_path, open_file, shm_file, sweep_bells};
 
 /// A complete segment that still has its temporary name.
 pub(super) struct Draft {
@@ -49,6 +49,7 @@ impl Draft {
             return Err(SegmentError::Unsupported(why));
         }
         Segment::sweep_leftovers();
+        sweep_bells();
         let (temporary, file, presence) = temporary_file()?;
         allocate(&file, len)?;
         let segment = Segment::map(file, presence, None)?;
@@ -151,7 +152,7 @@ pub(super) fn sweep(path: &Path) -> io::Result<bool> {
 }
 
 /// Removes `path` if it still names `file`, which the caller has locked for removal.
-pub(super) fn remove_if_same(path: &Path, file: &File) -> io::Result<bool> {
+pub(in crate::os) fn remove_if_same(path: &Path, file: &File) -> io::Result<bool> {
     let (named, held) = (path.symlink_metadata()?, file.metadata()?);
     let same = (named.dev(), named.ino()) == (held.dev(), held.ino());
     if same {

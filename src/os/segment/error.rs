@@ -108,12 +108,15 @@ pub(super) fn check_name(name: &str) -> Result<(), SegmentError> {
         _ if rest.contains('\0') => refuse("contains a NUL byte"),
         _ if rest.len() > 250 => refuse("is longer than 250 bytes"),
         _ if rest.starts_with(TEMPORARY) => refuse("is reserved for segments that are being made"),
+        _ if rest.starts_with(BELL) => refuse("is reserved for what event descriptors need"),
         _ => Ok(()),
     }
 }
 
 /// How the names of segments begin while they are being made.
 pub(super) const TEMPORARY: &str = ".turtle-new-";
+/// How the names of the FIFOs beside segments begin.
+pub(super) const BELL: &str = ".turtle-bell-";
 
 #[cfg(test)]
 mod tests {
@@ -137,7 +140,7 @@ mod tests {
     #[test]
     fn bad_names_are_refused_and_say_why() {
         let long = format!("/{}", "x".repeat(251));
-        let reserved = format!("/{TEMPORARY}1");
+        let (reserved, bell) = (format!("/{TEMPORARY}1"), format!("/{BELL}1"));
         let cases = [
             ("", "no slash"),
             ("ticks", "no slash"),
@@ -149,6 +152,7 @@ mod tests {
             ("/..", "directory"),
             (&long, "250"),
             (&reserved, "reserved"),
+            (&bell, "reserved"),
         ];
         for (name, why) in cases {
             let error = check_name(name).expect_err(name);

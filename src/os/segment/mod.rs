@@ -25,7 +25,7 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 
@@ -33,9 +33,10 @@ mod draft;
 mod error;
 mod locks;
 
-use self::draft::{Draft, allocate, remove_if_same, sweep};
+pub(in crate::os) use self::draft::remove_if_same;
+use self::draft::{Draft, allocate, sweep};
+use self::error::{BELL, TEMPORARY, check_name};
 pub use self::error::{SegmentError, SegmentInfo};
-use self::error::{TEMPORARY, check_name};
 pub use self::locks::RoleLock;
 use self::locks::{PRESENCE, is_locked, present, set_lock, unlock};
 use super::fork::LockFd;
@@ -144,12 +145,17 @@ impl Segment {
         }
     }
 
-    /// Removes the name. Processes that are attached keep their mapping.
+    /// Removes the name, and the FIFO beside it. Processes that are attached keep their mapping,
+    /// and the FIFO if they have it open.
     ///
     /// # Errors
     /// `Name`, `NotFound`, `Permission`.
     pub fn unlink(name: &str) -> Result<(), SegmentError> {
-        Ok(std::fs::remove_file(shm_file(name)?)?)
+        let path = shm_file(name)?;
+        let facts = path.symlink_metadata()?;
+        std::fs::remove_file(path)?;
+        remove_bell(&facts);
+        Ok(())
     }
 
     /// Removes the name if nobody is attached, in one step with the check; says whether it did.
@@ -162,7 +168,11 @@ impl Segment {
         if !set_lock(segment.presence.as_fd(), libc::F_WRLCK, PRESENCE)? {
             return Ok(false);
         }
-        Ok(remove_if_same(&shm_file(name)?, &segment.file)?)
+        let removed = remove_if_same(&shm_file(name)?, &segment.file)?;
+        if removed {
+            remove_bell(&segment.facts()?);
+        }
+        Ok(removed)
     }
 
     /// Makes an unnamed segment that can never change its length, to be handed to a child or over
@@ -248,6 +258,11 @@ impl Segment {
         self.file.as_fd()
     }
 
+    /// What the kernel says of its file.
+    pub(in crate::os) fn facts(&self) -> io::Result<Metadata> {
+        self.file.metadata()
+    }
+
     /// Makes this process count as attached. Needed only in a forked child; elsewhere it does
     /// nothing.
     ///
@@ -287,7 +302,8 @@ impl Segment {
     /// Segments that this user may not read are left out.
     pub fn list(is_ours: impl Fn(&[u8]) -> bool) -> Vec<SegmentInfo> {
         let look = |path: PathBuf| -> Option<SegmentInfo> {
-            let name = file_name(&path).filter(|name| !name.starts_with(TEMPORARY))?;
+            let name = file_name(&path)
+                .filter(|name| !name.starts_with(TEMPORARY) && !name.starts_with(BELL))?;
             let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
             let file = File::options()
                 .read(true)
@@ -438,6 +454,38 @@ fn file_name(path: &Path) -> Option<&str> {
 pub(in crate::os) fn shm_file(name: &str) -> Result<PathBuf, SegmentError> {
     check_name(name)?;
     Ok(Path::new(PLACE).join(&name[1..]))
+}
+
+/// The FIFO beside the segment that these are the facts of.
+pub(in crate::os) fn bell_of(segment: &Metadata) -> PathBuf {
+    Path::new(PLACE).join(format!("{BELL}{:x}", segment.ino()))
+}
+
+/// Removes the FIFO beside a segment whose name is gone. Another user's stays: it is an empty file,
+/// and goes when that user next creates a segment.
+fn remove_bell(segment: &Metadata) {
+    let path = bell_of(segment);
+    let is_fifo = |facts: Metadata| facts.file_type().is_fifo();
+    if path.symlink_metadata().is_ok_and(is_fifo) {
+        let _ = std::fs::remove_file(path);
+    }
+}
+
+/// Removes FIFOs whose segments are gone: their names were removed by other means.
+fn sweep_bells() {
+    let is_bell = |path: &PathBuf| file_name(path).is_some_and(|name| name.starts_with(BELL));
+    let bells: Vec<PathBuf> = entries().filter(is_bell).collect();
+    if bells.is_empty() {
+        return;
+    }
+    // Looked at after the FIFOs: a segment is there before its FIFO is.
+    let others = entries().filter(|path| !is_bell(path));
+    let there: std::collections::HashSet<PathBuf> = others
+        .filter_map(|path| Some(bell_of(&path.symlink_metadata().ok()?)))
+        .collect();
+    for bell in bells.iter().filter(|bell| !there.contains(*bell)) {
+        let _ = std::fs::remove_file(bell);
+    }
 }
 
 pub(in crate::os) fn c_path(path: &Path) -> CString {
