@@ -412,11 +412,13 @@ struct altogether {
     std::uint64_t ns;
     std::chrono::steady_clock::time_point start;
     template <class Rep, class Period>
-    explicit altogether(std::chrono::duration<Rep, Period> time) : ns(within(time).ns), start(std::chrono::steady_clock::now()) {}
+    explicit altogether(std::chrono::duration<Rep, Period> time)
+        : ns(within(time).ns), start(std::chrono::steady_clock::now()) {}
     template <class F>
     turtle_status operator()(F&& attempt) const {
         if (ns == TURTLE_FOREVER || ns == 0) return attempt(ns);
-        const auto spent = static_cast<std::uint64_t>(std::chrono::nanoseconds(std::chrono::steady_clock::now() - start).count());
+        const std::chrono::nanoseconds since = std::chrono::steady_clock::now() - start;
+        const auto spent = static_cast<std::uint64_t>(since.count());
         if (spent < ns) return attempt(ns - spent);
         const turtle_status status = attempt(std::uint64_t{0});
         return status == TURTLE_FULL || status == TURTLE_BUSY ? TURTLE_TIMEOUT : status;
@@ -530,13 +532,14 @@ constexpr void check_element() {
 /// A slot lent to write in: construct or fill, then commit(). Abandoned if it goes without, and leaves no trace then.
 ///
 /// Must not outlive the ring or handle it came from, and is for the thread that claimed. On strategy::spsc one slot is
-/// lent at a time, and every other push and claim answers errc::invalid meanwhile. On strategy::turn pops that get to the slot answer errc::busy.
+/// lent at a time, and every other push and claim answers errc::invalid meanwhile. On strategy::turn pops that get to
+/// the slot answer errc::busy.
 template <class T, class Handle = turtle_buffer>
 class [[nodiscard]] write_claim {
 public:
     write_claim(write_claim&& other) noexcept
-        : handle_(other.handle_), seen_(other.seen_), slot_(std::exchange(other.slot_, nullptr)), alive_(std::exchange(other.alive_, false)),
-          why_(std::exchange(other.why_, errc::invalid)) {}
+        : handle_(other.handle_), seen_(other.seen_), slot_(std::exchange(other.slot_, nullptr)),
+          alive_(std::exchange(other.alive_, false)), why_(std::exchange(other.why_, errc::invalid)) {}
     // `slot = ring.claim()` would claim the next slot before it gives this one up.
     write_claim& operator=(write_claim&&) = delete;
     ~write_claim() { abandon(); }
@@ -658,8 +661,8 @@ template <class Handle>
 class [[nodiscard]] write_claim<record, Handle> {
 public:
     write_claim(write_claim&& other) noexcept
-        : handle_(other.handle_), seen_(other.seen_), slot_(std::exchange(other.slot_, nullptr)), size_(std::exchange(other.size_, 0)),
-          why_(std::exchange(other.why_, errc::invalid)) {}
+        : handle_(other.handle_), seen_(other.seen_), slot_(std::exchange(other.slot_, nullptr)),
+          size_(std::exchange(other.size_, 0)), why_(std::exchange(other.why_, errc::invalid)) {}
     write_claim& operator=(write_claim&&) = delete;
     ~write_claim() { abandon(); }
 
@@ -709,8 +712,8 @@ template <class Handle>
 class [[nodiscard]] read_claim<record, Handle> {
 public:
     read_claim(read_claim&& other) noexcept
-        : handle_(other.handle_), seen_(other.seen_), slot_(std::exchange(other.slot_, nullptr)), size_(std::exchange(other.size_, 0)),
-          why_(std::exchange(other.why_, errc::invalid)) {}
+        : handle_(other.handle_), seen_(other.seen_), slot_(std::exchange(other.slot_, nullptr)),
+          size_(std::exchange(other.size_, 0)), why_(std::exchange(other.why_, errc::invalid)) {}
     read_claim& operator=(read_claim&&) = delete;
     ~read_claim() { release(); }
 
