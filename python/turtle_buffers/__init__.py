@@ -2,7 +2,8 @@
 
 `RingBuffer` holds any objects and does what `queue.Queue` does; `SharedRingBuffer` holds bytes
 in shared memory, for any process that knows its name. Both have the same calls: `put`, `get`,
-their `_nowait` and `_many` forms, timeouts in seconds, `shutdown`, iteration, `stats`.
+their `_nowait` and `_many` forms, timeouts in seconds, `shutdown`, iteration, `stats`; in
+coroutines `aput`, `aget` and `async for`.
 
 >>> ring = RingBuffer(2)
 >>> ring.put("one"); ring.put("two")
@@ -17,6 +18,7 @@ turtle_buffers.errors.Full: the ring is full
 `python -m turtle_buffers` says which engines there are and whether they work here.
 """
 
+import turtle_buffers.aio  # gives the rings the methods for coroutines
 from turtle_buffers._turtle import (
     RingBuffer,
     SharedRingBuffer,

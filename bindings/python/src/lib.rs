@@ -66,6 +66,7 @@ fn machine(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
 fn _turtle(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", turtle_buffers::VERSION)?;
     module.add_class::<base::Base>()?;
+    module.add_class::<base::Watch>()?;
     module.add_class::<object::RingBuffer>()?;
     module.add_class::<shared::SharedRingBuffer>()?;
     module.add_function(wrap_pyfunction!(strategies, module)?)?;

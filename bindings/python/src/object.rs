@@ -324,6 +324,7 @@ impl RingBuffer {
     fn shutdown(slf: &Bound<'_, Self>, immediate: bool) -> PyResult<()> {
         let this = slf.get();
         this.ring.close();
+        slf.as_super().get().wake_coroutines(slf.py())?;
         if !immediate {
             return Ok(());
         }
@@ -334,8 +335,8 @@ impl RingBuffer {
     }
 
     #[pyo3(signature = (*_error))]
-    fn __exit__(&self, _error: &Bound<'_, PyTuple>) {
-        self.ring.close();
+    fn __exit__(slf: &Bound<'_, Self>, _error: &Bound<'_, PyTuple>) -> PyResult<()> {
+        Self::shutdown(slf, false)
     }
 
     /// Say that one item that was taken has been dealt with.

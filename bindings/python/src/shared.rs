@@ -388,6 +388,7 @@ impl SharedRingBuffer {
             ring.close();
             Ok(())
         })?;
+        slf.as_super().get().wake_coroutines(slf.py())?;
         if !immediate {
             return Ok(());
         }
@@ -397,13 +398,13 @@ impl SharedRingBuffer {
     /// Leave the ring; it goes on for others. Waits of this object end. Idempotent.
     ///
     /// Any other call raises ValueError afterwards.
-    fn close(slf: &Bound<'_, Self>) {
-        slf.as_super().get().detach();
+    fn close(slf: &Bound<'_, Self>) -> PyResult<()> {
+        slf.as_super().get().detach(slf.py())
     }
 
     #[pyo3(signature = (*_error))]
-    fn __exit__(slf: &Bound<'_, Self>, _error: &Bound<'_, PyTuple>) {
-        Self::close(slf);
+    fn __exit__(slf: &Bound<'_, Self>, _error: &Bound<'_, PyTuple>) -> PyResult<()> {
+        Self::close(slf)
     }
 
     /// Remove the name. Who is attached stays attached; the memory goes with the last one.
