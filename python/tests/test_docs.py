@@ -20,6 +20,8 @@ DOCUMENTED: list[Any] = [
     _turtle._Ring,
     turtle_buffers.RingBuffer,
     turtle_buffers.SharedRingBuffer,
+    turtle_buffers.Claim,
+    turtle_buffers.Peek,
 ]
 
 

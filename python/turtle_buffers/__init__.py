@@ -1,7 +1,7 @@
 """One bounded FIFO, many engines: rings for the threads of a process and between processes.
 
-`RingBuffer` holds any objects and does what `queue.Queue` does; `SharedRingBuffer` holds bytes
-in shared memory, for any process that knows its name. Both have the same calls: `put`, `get`,
+`RingBuffer` holds any objects and does what `queue.Queue` does; `SharedRingBuffer` holds bytes,
+NumPy data or pickled objects in shared memory, for any process that knows its name. Both have the same calls: `put`, `get`,
 their `_nowait` and `_many` forms, timeouts in seconds, `shutdown`, iteration, `stats`; in
 coroutines `aput`, `aget` and `async for`.
 
@@ -20,6 +20,8 @@ turtle_buffers.errors.Full: the ring is full
 
 import turtle_buffers.aio  # gives the rings the methods for coroutines
 from turtle_buffers._turtle import (
+    Claim,
+    Peek,
     RingBuffer,
     SharedRingBuffer,
     __version__,
@@ -39,11 +41,13 @@ from turtle_buffers.errors import (
 
 __all__ = [
     "Busy",
+    "Claim",
     "Corrupt",
     "Empty",
     "Full",
     "Interrupted",
     "Mismatch",
+    "Peek",
     "RingBuffer",
     "SharedRingBuffer",
     "ShutDown",

@@ -8,6 +8,7 @@
 
 mod base;
 mod errors;
+mod lend;
 mod object;
 mod shared;
 mod wait;
@@ -69,6 +70,8 @@ fn _turtle(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<base::Watch>()?;
     module.add_class::<object::RingBuffer>()?;
     module.add_class::<shared::SharedRingBuffer>()?;
+    module.add_class::<lend::Claim>()?;
+    module.add_class::<lend::Peek>()?;
     module.add_function(wrap_pyfunction!(strategies, module)?)?;
     module.add_function(wrap_pyfunction!(shared::unlink, module)?)?;
     module.add_function(wrap_pyfunction!(machine, module)?)
