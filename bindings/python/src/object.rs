@@ -13,7 +13,7 @@ use turtle_buffers::erased::{DropHook, DynRing, Outcome, open};
 
 use crate::base::{Base, strategy, usable};
 use crate::errors::{End, build_error};
-use crate::wait::{Limit, Side, Truth, drain, run};
+use crate::wait::{Limit, Side, drain, run, truth};
 
 /// What a slot holds: a reference that belongs to the ring.
 type Item = Py<PyAny>;
@@ -179,8 +179,13 @@ impl RingBuffer {
     ///     ValueError: the timeout is negative.
     ///
     /// Thread rules: any thread; one at a time on "spsc".
-    #[pyo3(signature = (item, block = Truth(true), timeout = None))]
-    fn put(slf: &Bound<'_, Self>, item: Item, block: Truth, timeout: Option<f64>) -> PyResult<()> {
+    #[pyo3(signature = (item, block = true, timeout = None))]
+    fn put(
+        slf: &Bound<'_, Self>,
+        item: Item,
+        #[pyo3(from_py_with = truth)] block: bool,
+        timeout: Option<f64>,
+    ) -> PyResult<()> {
         Self::put_one(slf, item, Limit::new(block, timeout)?).map_err(|end| end.raise(slf.py()))
     }
 
@@ -196,8 +201,12 @@ impl RingBuffer {
     ///     ValueError: the timeout is negative.
     ///
     /// Thread rules: any thread; one at a time on "spsc".
-    #[pyo3(signature = (block = Truth(true), timeout = None))]
-    fn get(slf: &Bound<'_, Self>, block: Truth, timeout: Option<f64>) -> PyResult<Item> {
+    #[pyo3(signature = (block = true, timeout = None))]
+    fn get(
+        slf: &Bound<'_, Self>,
+        #[pyo3(from_py_with = truth)] block: bool,
+        timeout: Option<f64>,
+    ) -> PyResult<Item> {
         Self::get_one(slf, Limit::new(block, timeout)?).map_err(|end| end.raise(slf.py()))
     }
 
@@ -237,11 +246,11 @@ impl RingBuffer {
     ///
     /// >>> turtle_buffers.RingBuffer(3).put_many("abcde", block=False)
     /// 3
-    #[pyo3(signature = (items, block = Truth(true), timeout = None))]
+    #[pyo3(signature = (items, block = true, timeout = None))]
     fn put_many(
         slf: &Bound<'_, Self>,
         items: &Bound<'_, PyAny>,
-        block: Truth,
+        #[pyo3(from_py_with = truth)] block: bool,
         timeout: Option<f64>,
     ) -> PyResult<usize> {
         let limit = Limit::new(block, timeout)?.fixed();
@@ -283,11 +292,11 @@ impl RingBuffer {
     /// 5
     /// >>> ring.get_many(3), ring.get_many(3)
     /// ([0, 1, 2], [3, 4])
-    #[pyo3(signature = (max_items, block = Truth(true), timeout = None))]
+    #[pyo3(signature = (max_items, block = true, timeout = None))]
     fn get_many<'py>(
         slf: &Bound<'py, Self>,
         max_items: usize,
-        block: Truth,
+        #[pyo3(from_py_with = truth)] block: bool,
         timeout: Option<f64>,
     ) -> PyResult<Bound<'py, PyList>> {
         let ring = &*slf.get().ring;

@@ -13,7 +13,7 @@ use turtle_buffers::{BuildError, OpenMode, Options};
 use crate::base::{Base, strategy};
 use crate::errors::{End, build_error};
 use crate::lend::{Claim, Peek};
-use crate::wait::{Limit, Side, Truth, drain, run, wait};
+use crate::wait::{Limit, Side, drain, run, truth, wait};
 
 const CAPACITY: usize = 1024;
 const ITEM_SIZE: usize = 1024;
@@ -708,11 +708,11 @@ impl SharedRingBuffer {
     /// ...     ring.put((1.5, 7))
     /// ...     print(ring.get()["f0"])
     /// 1.5
-    #[pyo3(signature = (item, block = Truth(true), timeout = None))]
+    #[pyo3(signature = (item, block = true, timeout = None))]
     fn put(
         slf: &Bound<'_, Self>,
         item: &Bound<'_, PyAny>,
-        block: Truth,
+        #[pyo3(from_py_with = truth)] block: bool,
         timeout: Option<f64>,
     ) -> PyResult<()> {
         Self::put_one(slf, item, Limit::new(block, timeout)?)
@@ -724,10 +724,10 @@ impl SharedRingBuffer {
     ///
     /// Raises: as `RingBuffer.get`. What a pickled object raises while it is made anew is passed
     /// on; the item is gone then.
-    #[pyo3(signature = (block = Truth(true), timeout = None))]
+    #[pyo3(signature = (block = true, timeout = None))]
     fn get<'py>(
         slf: &Bound<'py, Self>,
-        block: Truth,
+        #[pyo3(from_py_with = truth)] block: bool,
         timeout: Option<f64>,
     ) -> PyResult<Bound<'py, PyAny>> {
         Self::get_one(slf, Limit::new(block, timeout)?).map_err(|end| end.raise(slf.py()))
@@ -747,11 +747,11 @@ impl SharedRingBuffer {
     /// ...     room = bytearray(64)
     /// ...     print(room[:ring.get_into(room)])
     /// bytearray(b'hello')
-    #[pyo3(signature = (buffer, block = Truth(true), timeout = None))]
+    #[pyo3(signature = (buffer, block = true, timeout = None))]
     fn get_into(
         slf: &Bound<'_, Self>,
         buffer: &Bound<'_, PyAny>,
-        block: Truth,
+        #[pyo3(from_py_with = truth)] block: bool,
         timeout: Option<f64>,
     ) -> PyResult<usize> {
         slf.get().plain("get_into")?;
@@ -784,11 +784,11 @@ impl SharedRingBuffer {
     /// ...         claim.commit(6)
     /// ...     print(ring.get() + ring.get())
     /// b'hello world'
-    #[pyo3(signature = (nbytes = None, block = Truth(true), timeout = None))]
+    #[pyo3(signature = (nbytes = None, block = true, timeout = None))]
     fn claim(
         slf: &Bound<'_, Self>,
         nbytes: Option<usize>,
-        block: Truth,
+        #[pyo3(from_py_with = truth)] block: bool,
         timeout: Option<f64>,
     ) -> PyResult<Claim> {
         let this = slf.get();
@@ -814,8 +814,12 @@ impl SharedRingBuffer {
     /// ...     with ring.peek() as rgb:
     /// ...         print(rgb.sum())
     /// 6
-    #[pyo3(signature = (block = Truth(true), timeout = None))]
-    fn peek(slf: &Bound<'_, Self>, block: Truth, timeout: Option<f64>) -> PyResult<Peek> {
+    #[pyo3(signature = (block = true, timeout = None))]
+    fn peek(
+        slf: &Bound<'_, Self>,
+        #[pyo3(from_py_with = truth)] block: bool,
+        timeout: Option<f64>,
+    ) -> PyResult<Peek> {
         slf.get().plain("peek")?;
         Peek::new(slf, Limit::new(block, timeout)?)
     }
@@ -838,11 +842,11 @@ impl SharedRingBuffer {
     ///
     /// Raises: what `put` raises, if not a single item was appended; ValueError and TypeError
     /// for an item that cannot be put (those before it were appended; of an array none).
-    #[pyo3(signature = (items, block = Truth(true), timeout = None))]
+    #[pyo3(signature = (items, block = true, timeout = None))]
     fn put_many(
         slf: &Bound<'_, Self>,
         items: &Bound<'_, PyAny>,
-        block: Truth,
+        #[pyo3(from_py_with = truth)] block: bool,
         timeout: Option<f64>,
     ) -> PyResult<usize> {
         let limit = Limit::new(block, timeout)?.fixed();
@@ -866,11 +870,11 @@ impl SharedRingBuffer {
     /// Answers a list; on a ring with a dtype an array, moved by one block copy.
     ///
     /// Raises: what `get` raises, if there is not a single item.
-    #[pyo3(signature = (max_items, block = Truth(true), timeout = None))]
+    #[pyo3(signature = (max_items, block = true, timeout = None))]
     fn get_many<'py>(
         slf: &Bound<'py, Self>,
         max_items: usize,
-        block: Truth,
+        #[pyo3(from_py_with = truth)] block: bool,
         timeout: Option<f64>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let (py, this) = (slf.py(), slf.get());

@@ -3,7 +3,6 @@
 
 use std::time::{Duration, Instant};
 
-use pyo3::Borrowed;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use turtle_buffers::erased::{DynRing, Outcome};
@@ -20,16 +19,9 @@ const BRIEFLY: Duration = Duration::from_millis(1);
 const GRACE: Duration = Duration::from_millis(200);
 
 /// An argument that is true or false as anything is in Python: `get(1)` is `get(True)`.
-#[derive(Clone, Copy)]
-pub(crate) struct Truth(pub(crate) bool);
-
-impl<'py> FromPyObject<'_, 'py> for Truth {
-    type Error = PyErr;
-
-    #[inline]
-    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        object.is_truthy().map(Self)
-    }
+#[inline]
+pub(crate) fn truth(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    object.is_truthy()
 }
 
 /// How long a call may wait.
@@ -44,7 +36,7 @@ pub(crate) enum Limit {
 impl Limit {
     /// From the arguments `block` and `timeout`, which mean what they do in `queue.Queue`.
     #[inline]
-    pub(crate) fn new(Truth(block): Truth, timeout: Option<f64>) -> PyResult<Self> {
+    pub(crate) fn new(block: bool, timeout: Option<f64>) -> PyResult<Self> {
         match timeout {
             _ if !block => Ok(Self::Now),
             None => Ok(Self::Never),
