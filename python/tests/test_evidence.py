@@ -17,8 +17,8 @@ import turtle_buffers
 from helpers import MANY, Worker
 from turtle_buffers import Empty, Full, RingBuffer, SharedRingBuffer, ShutDown
 
-# TURTLE_OPERATIONS=10000000 for the whole of it: half a minute.
-OPERATIONS = int(os.environ.get("TURTLE_OPERATIONS", "4000000"))
+# TURTLE_OPERATIONS=10000000 for the whole of it: a minute.
+OPERATIONS = int(os.environ.get("TURTLE_OPERATIONS", "2000000"))
 
 
 class Counted:

@@ -15,6 +15,9 @@ use crate::base::{Base, strategy, usable};
 use crate::errors::{End, build_error};
 use crate::wait::{Limit, Side, drain, run, truth};
 
+/// Items of a batch for which there is room from the start, if it says that it has as many.
+const LIKELY: usize = 1 << 16;
+
 /// What a slot holds: a reference that belongs to the ring.
 type Item = Py<PyAny>;
 
@@ -255,10 +258,11 @@ impl RingBuffer {
     ) -> PyResult<usize> {
         let limit = Limit::new(block, timeout)?.fixed();
         let ring = &*slf.get().ring;
-        let items = items
-            .try_iter()?
-            .map(|item| item.map(Bound::unbind))
-            .collect::<PyResult<Vec<Item>>>()?;
+        let mut all = Vec::<Item>::with_capacity(items.len().unwrap_or(0).min(LIKELY));
+        for item in items.try_iter()? {
+            all.push(item?.unbind());
+        }
+        let items = all;
         let all = items.len();
         let mut left = items.into_iter();
         while !left.as_slice().is_empty() {
