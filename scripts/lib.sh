@@ -138,7 +138,7 @@ plain_wheel() {
     remap_paths
     "$VENV/bin/maturin" build --release --compatibility linux --interpreter "$VENV/bin/python" --out "$1"
     set -- "$1"/*.whl
-    [ $# -eq 1 ] && [ -f "$1" ] || die "expected one wheel, found: $*"
+    if [ $# -ne 1 ] || [ ! -f "$1" ]; then die "expected one wheel, found: $*"; fi
 }
 # unpacked WHEEL DIRECTORY: a wheel is a zip file, and folders do not show in compressed bytes.
 unpacked() {
