@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Side by side with rivals: bench.sh [arguments of benches/rivals, such as --quick]
-# Writes target/bench/report.html (self-contained) and report.json. The rivals are a crate of their own, built here and never by
+# Writes target/bench/report.html (self-contained) and report.json, and for Python python.txt and python.json. The rivals are a crate of their own, built here and never by
 # the tests.
 
 # shellcheck source=scripts/lib.sh
@@ -29,4 +29,18 @@ done
 for report in "$OUT/report.html" "$OUT/report.json"; do
     [ -s "$report" ] || die "$report was not written"
 done
-say "bench: $OUT/report.html and report.json are written"
+
+# Python: the wheel beside what people use there, in an environment of its own. What cannot be had is named and left out.
+FRESH=$TARGET/venv-bench
+PY=$FRESH/bin/python
+say "Building the wheel and installing what Python people use"
+plain_wheel "$TARGET/wheels-bench"
+rm -rf "$FRESH"
+"$VENV/bin/python" -m venv "$FRESH"
+for package in numpy pyzmq culsans janus faster-fifo; do
+    "$PY" -m pip install --quiet "$package" || say "SKIP: $package could not be installed"
+done
+"$PY" -m pip install --quiet --no-index --no-deps "$TARGET"/wheels-bench/*.whl
+"$PY" python/benches/compare.py ${QUICK[@]+"${QUICK[@]}"} --json "$OUT/python.json" | tee "$OUT/python.txt"
+[ -s "$OUT/python.json" ] || die "$OUT/python.json was not written"
+say "bench: report.html, report.json, python.txt and python.json are written in $OUT"

@@ -40,6 +40,7 @@ test   pytest
 test   numpy
 test   mypy
 demo   maturin>=1.10,<2
+bench  maturin>=1.10,<2
 wheel  maturin>=1.10,<2
 wheel  ziglang
 '

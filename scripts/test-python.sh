@@ -12,7 +12,15 @@ fresh_environment() {
     rm -rf "$FRESH"
     "$VENV/bin/python" -m venv "$FRESH"
     "$PY" -m pip install --quiet --retries 5 pytest numpy mypy
+    # Brings a Node of its own. Where that is not to be had, the test that needs it says so.
+    "$PY" -m pip install --quiet --retries 5 'pyright[nodejs]' || say "pyright could not be installed"
     "$PY" -m pip install --quiet --no-index --no-deps "$TARGET"/wheels-test/*-abi3-*.whl
+}
+wheel_is_small() {
+    local size
+    size=$(stat -c %s "$TARGET"/wheels-test/*-abi3-*.whl)
+    [ "$size" -lt 3000000 ] || die "the wheel has $size bytes; 3,000,000 is the limit"
+    say "the wheel has $size bytes"
 }
 wheel_names_no_folder() {
     local unpacked=$TARGET/wheel-unpacked files
@@ -37,6 +45,7 @@ assert (Path(turtle_buffers.__file__).parent / "py.typed").exists(), "py.typed i
 EOT
 }
 python_tests() {
+    export TURTLE_TARGET=$TARGET
     "$PY" -m pytest -p no:cacheprovider --import-mode=importlib -rs -q python/tests
 }
 stubs_match() {
@@ -46,6 +55,8 @@ stubs_match() {
 }
 
 step "build the wheel" plain_wheel "$TARGET/wheels-test"
+step "it is smaller than 3 MB" wheel_is_small
+step "build the C library, for the tests that share a ring with it" scripts/install.sh library
 step "no file in it names a folder of this machine" wheel_names_no_folder
 step "install it in a fresh environment" fresh_environment
 step "the package under test is the installed one" package_is_the_installed_one

@@ -6,6 +6,7 @@ A module of its own, because processes that are spawned import it.
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import turtle_buffers
@@ -74,3 +75,17 @@ def double(source: SharedRingBuffer, sink: SharedRingBuffer) -> None:
     for item in source:
         sink.put(item * 2)
     sink.shutdown()
+
+
+@dataclass
+class Point:
+    """Something to pickle."""
+
+    x: int
+    y: int
+
+
+def answer_points(there: "SharedRingBuffer[Any]", back: "SharedRingBuffer[Any]") -> None:
+    for point in there:
+        back.put(Point(point.y, point.x))
+    back.shutdown()

@@ -3,8 +3,10 @@
 import doctest
 import inspect
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +22,8 @@ DOCUMENTED: list[Any] = [
     _turtle._Ring,
     turtle_buffers.RingBuffer,
     turtle_buffers.SharedRingBuffer,
+    turtle_buffers.Claim,
+    turtle_buffers.Peek,
 ]
 
 
@@ -85,3 +89,40 @@ def test_the_module_reports() -> None:
     facts = json.loads(done.stdout)
     assert facts["version"] == turtle_buffers.__version__
     assert all(engine["threads"] == "works" for engine in facts["engines"])
+
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "python.md").read_text(encoding="utf-8")
+SNIPPETS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("number", range(len(SNIPPETS)))
+def test_the_snippets_of_the_page_run(number: int, tmp_path: Path) -> None:
+    """Each by itself, as somebody who pasted it into a file."""
+    assert "assert" in SNIPPETS[number] or "except" in SNIPPETS[number], "it says nothing that could be wrong"
+    file = tmp_path / "snippet.py"
+    file.write_text(SNIPPETS[number], encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-W", "error::SyntaxWarning", str(file)], capture_output=True, text=True, timeout=120
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr + SNIPPETS[number]
+
+
+def test_the_page_has_snippets_of_everything() -> None:
+    assert len(SNIPPETS) >= 7
+    for word in ("put_many", "claim", "peek", "get_into", "dtype=", "objects=True", "async for", "multiprocessing"):
+        assert any(word in snippet for snippet in SNIPPETS), word
+
+
+def test_the_calls_in_the_tables_are_there() -> None:
+    """`ring.` is a RingBuffer in them, `shared.` a SharedRingBuffer."""
+    calls = set(re.findall(r"\b(ring|shared)\.(\w+)", PAGE.partition("## From other queues")[2]))
+    assert len(calls) >= 20
+    kinds = {"ring": turtle_buffers.RingBuffer, "shared": turtle_buffers.SharedRingBuffer}
+    for kind, call in calls:
+        assert hasattr(kinds[kind], call), f"{kind}.{call}"
+
+
+def test_every_exception_is_in_the_table() -> None:
+    table = PAGE.partition("## Errors")[2].partition("## ")[0]
+    for name in turtle_buffers.errors.__all__:
+        assert f"`{name}`" in table, name

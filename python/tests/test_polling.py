@@ -6,6 +6,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -212,3 +213,18 @@ def test_what_lies_in_the_way_is_named(name: str) -> None:
     with SharedRingBuffer(name) as ring:
         ring.unlink()
     assert not place.exists()
+
+
+def test_threads_that_ask_at_once_get_the_same(name: str) -> None:
+    """Also where the name is gone, and each removes the FIFO that the other is about to open."""
+    for _ in range(100):
+        ring = SharedRingBuffer(name, 8, 32, create=True)
+        ring.unlink()
+        start = threading.Barrier(4)
+
+        def ask() -> int:
+            start.wait()  # noqa: B023
+            return ring.fileno()  # noqa: B023
+
+        assert len({worker.result() for worker in [Worker(ask) for _ in range(4)]}) == 1
+        ring.close()

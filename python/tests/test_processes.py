@@ -139,6 +139,31 @@ def test_a_waiting_producer_may_be_killed(name: str, shared_strategy: str) -> No
             sent += 8
 
 
+TAKER = """
+import sys, turtle_buffers
+ring = turtle_buffers.SharedRingBuffer(sys.argv[1], create=False)
+print("begins", flush=True)
+ring.get()
+"""
+
+
+def test_a_waiting_consumer_may_be_killed(name: str, shared_strategy: str) -> None:
+    """It owned its side and slept on an empty ring; no item goes with it."""
+    with SharedRingBuffer(name, 8, 64, strategy=shared_strategy, create=True) as ring:
+        for n in range(3):
+            child = subprocess.Popen([sys.executable, "-c", TAKER, name], stdout=subprocess.PIPE)
+            assert child.stdout is not None
+            assert Worker(child.stdout.readline).result() == b"begins\n"
+            state = Path(f"/proc/{child.pid}/stat")
+            if state.exists():
+                eventually(lambda: state.read_text().rpartition(")")[2].split()[0] == "S", "it sleeps")
+            child.kill()
+            assert child.wait(PATIENCE) == -signal.SIGKILL
+            child.stdout.close()
+            ring.put(b"%d" % n)
+            assert ring.get(timeout=PATIENCE) == b"%d" % n
+
+
 class COptions(ctypes.Structure):
     """`turtle_options` of turtle.h, as far as this test needs it; a shorter struct is allowed."""
 

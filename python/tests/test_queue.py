@@ -102,6 +102,19 @@ def test_arguments_by_position_and_by_name(make: Make) -> None:
         q.get(block=False, timeout=10)
 
 
+def test_block_is_true_or_false_as_anything_is(make: Make) -> None:
+    q = make(1)
+    q.put(1, 1, 5)
+    with pytest.raises(queue.Full):
+        q.put(2, 0)
+    with pytest.raises(queue.Full):
+        q.put(2, "", timeout=5)
+    assert q.get("yes") == 1
+    for false in (0, None, []):
+        with pytest.raises(queue.Empty):
+            q.get(false)
+
+
 @pytest.mark.parametrize("timeout", [0, 0.0, 0.02])
 def test_timeouts_are_full_and_empty(make: Make, timeout: float) -> None:
     q = make(1)

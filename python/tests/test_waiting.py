@@ -144,7 +144,7 @@ def test_a_signal_handler_runs_and_the_wait_goes_on() -> None:
 
 
 CTRL_C = """
-import signal, sys, time, turtle_buffers
+import asyncio, signal, sys, time, turtle_buffers
 # A parent that runs in the background ignores it, and that is inherited.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 call, name = sys.argv[1:]
@@ -167,6 +167,15 @@ calls = {
     "join": lambda: ring.join(),
     "shared get": lambda: ring.get(),
     "shared put": lambda: ring.put(item),
+    "shared get_many": lambda: ring.get_many(5),
+    "shared put_many": lambda: ring.put_many([item] * 5),
+    "shared next": lambda: next(ring),
+    "shared get_into": lambda: ring.get_into(bytearray(8)),
+    "shared claim to put": lambda: ring.claim().__enter__(),
+    "shared peek": lambda: ring.peek().__enter__(),
+    "aget": lambda: asyncio.run(ring.aget()),
+    "aput": lambda: asyncio.run(ring.aput(item)),
+    "shared async for": lambda: asyncio.run(ring.__anext__()),
 }
 while True:
     try:
@@ -179,7 +188,11 @@ while True:
 
 @pytest.mark.parametrize(
     "call",
-    ["get", "get timeout", "get_many", "next", "put", "put_many", "join", "shared get", "shared put"],
+    ["get", "get timeout", "get_many", "next", "put", "put_many", "join", "aget", "aput"]
+    + [
+        "shared get", "shared put", "shared get_many", "shared put_many", "shared next", "shared get_into",
+        "shared claim to put", "shared peek", "shared async for",
+    ],
 )
 def test_ctrl_c(call: str, name: str) -> None:
     """KeyboardInterrupt comes within 100 ms. On a busy machine one of ten attempts must show it."""

@@ -118,6 +118,20 @@ impl Fifo {
     /// `Foreign` when something else, or a stranger's FIFO, has its name; `Permission`; the system
     /// is out of descriptors.
     pub fn beside(segment: &Segment) -> Result<Fifo, SegmentError> {
+        // Where the segment's name is gone, everybody removes the FIFO as soon as it is open: two
+        // at once may take it from under each other. That ends when one has come through.
+        const ROUNDS: usize = 64;
+        let mut made = Self::make_or_open(segment);
+        for _ in 1..ROUNDS {
+            let Err(SegmentError::NotFound) = made else {
+                break;
+            };
+            made = Self::make_or_open(segment);
+        }
+        made
+    }
+
+    fn make_or_open(segment: &Segment) -> Result<Fifo, SegmentError> {
         use super::segment::{bell_of, c_path, remove_if_same};
         use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown};
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
 use turtle_buffers::Strategy;
 use turtle_buffers::erased::DynRing;
@@ -25,6 +26,26 @@ pub(crate) struct Base {
     /// that never waits takes, and never across giving the interpreter up.
     ring: RwLock<Option<Arc<dyn DynRing>>>,
     interrupts: AtomicU64,
+    /// Who waits in coroutines (`turtle_buffers/aio.py`), once somebody has.
+    awaited: PyOnceLock<Py<PyAny>>,
+}
+
+/// What an event loop watches: keeps the ring, and so its descriptor, until the loop lets go,
+/// whatever happens to the object.
+#[pyclass(frozen, name = "_Watch", module = "turtle_buffers._turtle")]
+pub(crate) struct Watch(Arc<dyn DynRing>);
+
+#[pymethods]
+impl Watch {
+    fn fileno(&self, py: Python<'_>) -> PyResult<i32> {
+        descriptor(py, &self.0)
+    }
+}
+
+fn descriptor(py: Python<'_>, ring: &Arc<dyn DynRing>) -> PyResult<i32> {
+    usable(&**ring)?;
+    let ring = ring.clone();
+    Ok(py.detach(|| ring.event_fd())?)
 }
 
 impl Base {
@@ -32,6 +53,7 @@ impl Base {
         Self {
             ring: RwLock::new(Some(ring)),
             interrupts: AtomicU64::new(0),
+            awaited: PyOnceLock::new(),
         }
     }
 
@@ -58,7 +80,7 @@ impl Base {
     }
 
     /// Gives the ring up; waits of this handle end.
-    pub(crate) fn detach(&self) {
+    pub(crate) fn detach(&self, py: Python<'_>) -> PyResult<()> {
         let ring = self
             .ring
             .write()
@@ -66,6 +88,17 @@ impl Base {
             .take();
         if let Some(ring) = ring {
             ring.interrupt();
+            self.wake_coroutines(py)?;
+        }
+        Ok(())
+    }
+
+    /// Lets every coroutine that waits look again. The descriptor cannot say this: it belongs to
+    /// all loops of the process, and any of them may have made it quiet before another looks.
+    pub(crate) fn wake_coroutines(&self, py: Python<'_>) -> PyResult<()> {
+        match self.awaited.get(py) {
+            Some(awaited) => awaited.call_method0(py, "wake_all").map(drop),
+            None => Ok(()),
         }
     }
 
@@ -140,12 +173,35 @@ impl Base {
     /// End every wait of this object once: the waiting calls raise `Interrupted`.
     ///
     /// Nothing is lost, and later calls wait as before. Any thread.
-    fn interrupt(&self) -> PyResult<()> {
+    fn interrupt(&self, py: Python<'_>) -> PyResult<()> {
         self.with(|ring| {
             self.interrupts.fetch_add(1, Ordering::Relaxed);
             ring.interrupt();
             Ok(())
-        })
+        })?;
+        self.wake_coroutines(py)
+    }
+
+    /// How often `interrupt` was called: coroutines compare.
+    #[getter]
+    fn _interrupts(&self) -> u64 {
+        self.interrupts()
+    }
+
+    /// Who waits in coroutines, if anybody has.
+    #[getter]
+    fn _awaited<'py>(&self, py: Python<'py>) -> Option<&Bound<'py, PyAny>> {
+        self.awaited.get(py).map(|awaited| awaited.bind(py))
+    }
+
+    /// The same, made when first asked for.
+    fn _await<'py>(&self, py: Python<'py>) -> PyResult<&Bound<'py, PyAny>> {
+        let ring = self.ring()?;
+        let awaited = self.awaited.get_or_try_init(py, || {
+            let class = py.import("turtle_buffers.aio")?.getattr("Awaited")?;
+            class.call1((Watch(ring),)).map(Bound::unbind)
+        })?;
+        Ok(awaited.bind(py))
     }
 
     /// Give back the sides that the calling thread owns.
@@ -164,8 +220,9 @@ impl Base {
     /// For `loop.add_reader(ring, ...)` of asyncio, `select` and `selectors`; no thread is made.
     /// Then take items with `get_nowait` until it raises `Empty` (which makes the descriptor quiet)
     /// or `ShutDown`. It may be readable for nothing: that of a shared ring is every 10 ms, because
-    /// another process may be killed before it tells. One for each object, and for one consumer loop;
+    /// another process may be killed before it tells. One for each object, for any number of loops;
     /// it belongs to the ring, so do not read or close it. A forked child calls `fileno()` again.
+    /// Coroutines need none of this: they `await ring.aget()`.
     ///
     /// Raises OSError if the process is out of descriptors, or if something else lies where the
     /// descriptors of a shared ring meet; RuntimeError in a forked child of a `RingBuffer`.
@@ -176,9 +233,7 @@ impl Base {
     /// >>> select.select([ring], [], [], 60)[0] == [ring]
     /// True
     fn fileno(&self, py: Python<'_>) -> PyResult<i32> {
-        let ring = self.ring()?;
-        usable(&*ring)?;
-        Ok(py.detach(|| ring.event_fd())?)
+        descriptor(py, &self.ring()?)
     }
 
     /// Report what has happened so far, as a dict.

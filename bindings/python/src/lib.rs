@@ -8,6 +8,7 @@
 
 mod base;
 mod errors;
+mod lend;
 mod object;
 mod shared;
 mod wait;
@@ -66,8 +67,11 @@ fn machine(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
 fn _turtle(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", turtle_buffers::VERSION)?;
     module.add_class::<base::Base>()?;
+    module.add_class::<base::Watch>()?;
     module.add_class::<object::RingBuffer>()?;
     module.add_class::<shared::SharedRingBuffer>()?;
+    module.add_class::<lend::Claim>()?;
+    module.add_class::<lend::Peek>()?;
     module.add_function(wrap_pyfunction!(strategies, module)?)?;
     module.add_function(wrap_pyfunction!(shared::unlink, module)?)?;
     module.add_function(wrap_pyfunction!(machine, module)?)

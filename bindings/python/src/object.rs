@@ -13,7 +13,10 @@ use turtle_buffers::erased::{DropHook, DynRing, Outcome, open};
 
 use crate::base::{Base, strategy, usable};
 use crate::errors::{End, build_error};
-use crate::wait::{Limit, Side, drain, run};
+use crate::wait::{Limit, Side, drain, run, truth};
+
+/// Items of a batch for which there is room from the start, if it says that it has as many.
+const LIKELY: usize = 1 << 16;
 
 /// What a slot holds: a reference that belongs to the ring.
 type Item = Py<PyAny>;
@@ -180,7 +183,12 @@ impl RingBuffer {
     ///
     /// Thread rules: any thread; one at a time on "spsc".
     #[pyo3(signature = (item, block = true, timeout = None))]
-    fn put(slf: &Bound<'_, Self>, item: Item, block: bool, timeout: Option<f64>) -> PyResult<()> {
+    fn put(
+        slf: &Bound<'_, Self>,
+        item: Item,
+        #[pyo3(from_py_with = truth)] block: bool,
+        timeout: Option<f64>,
+    ) -> PyResult<()> {
         Self::put_one(slf, item, Limit::new(block, timeout)?).map_err(|end| end.raise(slf.py()))
     }
 
@@ -197,7 +205,11 @@ impl RingBuffer {
     ///
     /// Thread rules: any thread; one at a time on "spsc".
     #[pyo3(signature = (block = true, timeout = None))]
-    fn get(slf: &Bound<'_, Self>, block: bool, timeout: Option<f64>) -> PyResult<Item> {
+    fn get(
+        slf: &Bound<'_, Self>,
+        #[pyo3(from_py_with = truth)] block: bool,
+        timeout: Option<f64>,
+    ) -> PyResult<Item> {
         Self::get_one(slf, Limit::new(block, timeout)?).map_err(|end| end.raise(slf.py()))
     }
 
@@ -241,15 +253,16 @@ impl RingBuffer {
     fn put_many(
         slf: &Bound<'_, Self>,
         items: &Bound<'_, PyAny>,
-        block: bool,
+        #[pyo3(from_py_with = truth)] block: bool,
         timeout: Option<f64>,
     ) -> PyResult<usize> {
         let limit = Limit::new(block, timeout)?.fixed();
         let ring = &*slf.get().ring;
-        let items = items
-            .try_iter()?
-            .map(|item| item.map(Bound::unbind))
-            .collect::<PyResult<Vec<Item>>>()?;
+        let mut all = Vec::<Item>::with_capacity(items.len().unwrap_or(0).min(LIKELY));
+        for item in items.try_iter()? {
+            all.push(item?.unbind());
+        }
+        let items = all;
         let all = items.len();
         let mut left = items.into_iter();
         while !left.as_slice().is_empty() {
@@ -287,7 +300,7 @@ impl RingBuffer {
     fn get_many<'py>(
         slf: &Bound<'py, Self>,
         max_items: usize,
-        block: bool,
+        #[pyo3(from_py_with = truth)] block: bool,
         timeout: Option<f64>,
     ) -> PyResult<Bound<'py, PyList>> {
         let ring = &*slf.get().ring;
@@ -324,6 +337,7 @@ impl RingBuffer {
     fn shutdown(slf: &Bound<'_, Self>, immediate: bool) -> PyResult<()> {
         let this = slf.get();
         this.ring.close();
+        slf.as_super().get().wake_coroutines(slf.py())?;
         if !immediate {
             return Ok(());
         }
@@ -334,8 +348,8 @@ impl RingBuffer {
     }
 
     #[pyo3(signature = (*_error))]
-    fn __exit__(&self, _error: &Bound<'_, PyTuple>) {
-        self.ring.close();
+    fn __exit__(slf: &Bound<'_, Self>, _error: &Bound<'_, PyTuple>) -> PyResult<()> {
+        Self::shutdown(slf, false)
     }
 
     /// Say that one item that was taken has been dealt with.

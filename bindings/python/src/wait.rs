@@ -18,6 +18,12 @@ const BRIEFLY: Duration = Duration::from_millis(1);
 /// has joined may still be on its way out, and gives its sides back last.
 const GRACE: Duration = Duration::from_millis(200);
 
+/// An argument that is true or false as anything is in Python: `get(1)` is `get(True)`.
+#[inline]
+pub(crate) fn truth(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    object.is_truthy()
+}
+
 /// How long a call may wait.
 #[derive(Clone, Copy)]
 pub(crate) enum Limit {
