@@ -222,6 +222,39 @@ def test_the_end_reaches_every_loop(name: str, end: str, error: type[Exception])
             assert [type(answer) for answer in worker.result()] == [error] * 4
 
 
+@pytest.mark.usefixtures("no_timer")
+def test_room_for_several_is_passed_on(strategy: str) -> None:
+    """One call makes room for three, and tells the oldest: each tells the next."""
+    ring: RingBuffer[int] = RingBuffer(3, strategy=strategy)
+
+    async def work() -> None:
+        ring.put_many(range(3))
+        putters = [asyncio.create_task(ring.aput(n)) for n in range(3, 7)]
+        await in_line(ring, room=4)
+        assert await ring.aget_many(3) == [0, 1, 2]
+        await asyncio.gather(*putters[:3])
+        await in_line(ring, room=1)
+        putters[3].cancel()
+        assert ring.get_many(9) == [3, 4, 5]
+
+    run(work)
+
+
+@pytest.mark.usefixtures("no_timer")
+@pytest.mark.parametrize(("end", "error"), [("interrupt", Interrupted), ("shutdown", ShutDown)])
+def test_the_end_reaches_all_of_a_loop(strategy: str, end: str, error: type[Exception]) -> None:
+    """A private ring has no timer that would tell the second one."""
+    ring: RingBuffer[int] = RingBuffer(1, strategy=strategy)
+
+    async def work() -> list[Any]:
+        getters = [asyncio.create_task(ring.aget()) for _ in range(3)]
+        await in_line(ring, items=3)
+        getattr(ring, end)()
+        return await asyncio.gather(*getters, return_exceptions=True)
+
+    assert [type(answer) for answer in run(work)] == [error] * 3
+
+
 # Ends
 
 
