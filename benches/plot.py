@@ -10,7 +10,7 @@ import sys
 from html import escape
 
 WIDTH, LEFT, ROW, TOP = 940, 430, 19, 46
-LOW, HIGH = 0.4, 10.0
+LOW, HIGH = 0.4, 40.0
 
 
 def at(ratio: float) -> float:
@@ -49,7 +49,7 @@ def draw(record: dict, name: str) -> str:
         f'<text x="12" y="34" fill="#555">{escape(machine["cpu"])}, {len(machine["allowed_cores"])} cores, '
         f'{record["reps"]} repetitions; orange: the bar of this row is missed</text>',
     ]
-    for tick in (0.5, 1, 2, 4, 8):
+    for tick in (0.5, 1, 2, 4, 8, 16, 32):
         x = at(tick)
         stroke = "#333" if tick == 1 else "#ddd"
         out.append(f'<line x1="{x:.1f}" y1="{TOP}" x2="{x:.1f}" y2="{height - 24}" stroke="{stroke}"/>')
