@@ -352,7 +352,8 @@ fn every_unsafe_block_says_why() {
     );
 }
 
-/// Only doors choose by target or model checker.
+/// Only doors choose by target or model checker. What is being built is out of
+/// ordinary builds, which is said in the table of strategies and nowhere else.
 #[test]
 fn strategies_have_no_cfg_of_their_own() {
     for file in rust_files(&[
@@ -364,7 +365,10 @@ fn strategies_have_no_cfg_of_their_own() {
     ]) {
         for (at, line) in std::fs::read_to_string(&file).unwrap().lines().enumerate() {
             let code = line.split("//").next().unwrap();
-            let other = code.contains("cfg") && !code.contains("#[cfg(test)]");
+            let table = file.ends_with("src/strategy/mod.rs");
+            let other = code.contains("cfg")
+                && !code.contains("#[cfg(test)]")
+                && !(table && code.contains("turtle_next"));
             assert!(!other, "{}:{}: {}", shown(&file), at + 1, line.trim());
         }
     }

@@ -19,6 +19,14 @@ const SCENARIOS: [(&str, &str); 11] = [
     ("size", "Larger items"),
     ("c", "Push and pop in turn through the C interface"),
     ("c-size", "Larger items through the C interface"),
+    (
+        "cpp",
+        "Through turtle.hpp, one thread, against the C interface",
+    ),
+    (
+        "cpp-single",
+        "Through turtle.hpp, one item at a time, threads",
+    ),
     ("wake", "Waking a blocked pop"),
     ("idle", "Processor time of a blocked pop"),
 ];
