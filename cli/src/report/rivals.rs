@@ -9,7 +9,7 @@ use super::plots;
 use super::text::escape;
 
 /// What the scenarios are called, and what their figures are.
-const SCENARIOS: [(&str, &str); 11] = [
+const SCENARIOS: [(&str, &str); 13] = [
     ("pair", "Push and pop in turn on one thread"),
     ("single", "One item a call"),
     ("batch", "64 items a call"),
