@@ -428,21 +428,21 @@ turtle_status turtle_unlink(const char *path);
  *
  * Copies `elem_size` bytes from `elem`, which may lie at any address.
  * Returns TURTLE_OK, TURTLE_FULL, TURTLE_BUSY, TURTLE_CLOSED; TURTLE_ERR_NO_HANDLE, TURTLE_ERR_INVALID.
- * Threads: any; the first thread to push owns that side of TURTLE_SPSC. Progress: always returns, no system call but to wake a sleeper.
+ * Threads: any; the first thread to push owns that side of TURTLE_SPSC.
+ * Progress: always returns, no system call but to wake a sleeper.
  */
-turtle_status turtle_try_push(struct turtle_buffer *buffer,
-                              const void *elem);
+turtle_status turtle_try_push(struct turtle_buffer *buffer, const void *elem);
 
 /**
  * Takes the oldest element, or says at once why not.
  *
  * Copies `elem_size` bytes to `elem`, which may lie at any address.
  * Returns TURTLE_OK, TURTLE_EMPTY, TURTLE_BUSY, TURTLE_CLOSED; TURTLE_ERR_NO_HANDLE, TURTLE_ERR_INVALID.
- * Threads: any; the first thread to pop owns that side of TURTLE_SPSC. Progress: always returns, no system call but to wake a sleeper
+ * Threads: any; the first thread to pop owns that side of TURTLE_SPSC.
+ * Progress: always returns, no system call but to wake a sleeper
  * (two or three when it answers TURTLE_EMPTY after turtle_event_fd).
  */
-turtle_status turtle_try_pop(struct turtle_buffer *buffer,
-                             void *elem);
+turtle_status turtle_try_pop(struct turtle_buffer *buffer, void *elem);
 
 /**
  * Appends one element; waits for room up to `timeout_ns` nanoseconds, or TURTLE_FOREVER.
@@ -467,7 +467,8 @@ turtle_status turtle_pop(struct turtle_buffer *buffer, void *elem, uint64_t time
  *
  * The elements lie one after the other, `elem_size` bytes each. `*done` says how many were pushed.
  * Returns TURTLE_OK with `*done` above 0 (or `n` 0), otherwise the reason as turtle_try_push with `*done` 0.
- * Threads: any, as turtle_try_push. Progress: always returns, no system call but to wake a sleeper.
+ * Threads: any, as turtle_try_push.
+ * Progress: always returns, no system call but to wake a sleeper.
  */
 turtle_status turtle_try_push_n(struct turtle_buffer *buffer, const void *elems, size_t n, size_t *done);
 
@@ -504,7 +505,8 @@ turtle_status turtle_pop_record(struct turtle_buffer *buffer, void *data, size_t
  * its slot: later pops of TURTLE_TURN answer TURTLE_BUSY there. TURTLE_SPSC lends one slot at a time: until it is
  * committed or abandoned, every other push and claim answers TURTLE_ERR_INVALID. It says TURTLE_CLOSED at the commit only.
  * Returns as turtle_try_push; `*slot` is written on success only.
- * Threads: any, as turtle_try_push. Progress: always returns, no system call but to wake a sleeper.
+ * Threads: any, as turtle_try_push.
+ * Progress: always returns, no system call but to wake a sleeper.
  */
 turtle_status turtle_claim(struct turtle_buffer *buffer,
                            void **slot);
@@ -548,7 +550,8 @@ turtle_status turtle_abandon(struct turtle_buffer *buffer, void *slot);
  * The slot counts as taken for the room in the ring only when it is released. TURTLE_SPSC lends one at a time: until it
  * is released, every other pop and peek answers TURTLE_ERR_INVALID.
  * Returns as turtle_try_pop; `*slot` is written on success only.
- * Threads: any, as turtle_try_pop. Progress: always returns, no system call but to wake a sleeper.
+ * Threads: any, as turtle_try_pop.
+ * Progress: always returns, no system call but to wake a sleeper.
  */
 turtle_status turtle_peek(struct turtle_buffer *buffer, const void **slot);
 

@@ -207,7 +207,8 @@ unsafe extern "C" fn pop_anyway(
 ///
 /// Copies `elem_size` bytes from `elem`, which may lie at any address.
 /// Returns TURTLE_OK, TURTLE_FULL, TURTLE_BUSY, TURTLE_CLOSED; TURTLE_ERR_NO_HANDLE, TURTLE_ERR_INVALID.
-/// Threads: any; the first thread to push owns that side of TURTLE_SPSC. Progress: always returns, no system call but to wake a sleeper.
+/// Threads: any; the first thread to push owns that side of TURTLE_SPSC.
+/// Progress: always returns, no system call but to wake a sleeper.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn turtle_try_push(
     buffer: *mut turtle_buffer,
@@ -221,7 +222,8 @@ pub unsafe extern "C" fn turtle_try_push(
 ///
 /// Copies `elem_size` bytes to `elem`, which may lie at any address.
 /// Returns TURTLE_OK, TURTLE_EMPTY, TURTLE_BUSY, TURTLE_CLOSED; TURTLE_ERR_NO_HANDLE, TURTLE_ERR_INVALID.
-/// Threads: any; the first thread to pop owns that side of TURTLE_SPSC. Progress: always returns, no system call but to wake a sleeper
+/// Threads: any; the first thread to pop owns that side of TURTLE_SPSC.
+/// Progress: always returns, no system call but to wake a sleeper
 /// (two or three when it answers TURTLE_EMPTY after turtle_event_fd).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn turtle_try_pop(
@@ -266,7 +268,8 @@ pub unsafe extern "C" fn turtle_pop(
 ///
 /// The elements lie one after the other, `elem_size` bytes each. `*done` says how many were pushed.
 /// Returns TURTLE_OK with `*done` above 0 (or `n` 0), otherwise the reason as turtle_try_push with `*done` 0.
-/// Threads: any, as turtle_try_push. Progress: always returns, no system call but to wake a sleeper.
+/// Threads: any, as turtle_try_push.
+/// Progress: always returns, no system call but to wake a sleeper.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn turtle_try_push_n(
     buffer: *mut turtle_buffer,
@@ -333,7 +336,8 @@ pub unsafe extern "C" fn turtle_pop_record(
 /// its slot: later pops of TURTLE_TURN answer TURTLE_BUSY there. TURTLE_SPSC lends one slot at a time: until it is
 /// committed or abandoned, every other push and claim answers TURTLE_ERR_INVALID. It says TURTLE_CLOSED at the commit only.
 /// Returns as turtle_try_push; `*slot` is written on success only.
-/// Threads: any, as turtle_try_push. Progress: always returns, no system call but to wake a sleeper.
+/// Threads: any, as turtle_try_push.
+/// Progress: always returns, no system call but to wake a sleeper.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn turtle_claim(
     buffer: *mut turtle_buffer,
@@ -403,7 +407,8 @@ pub unsafe extern "C" fn turtle_abandon(
 /// The slot counts as taken for the room in the ring only when it is released. TURTLE_SPSC lends one at a time: until it
 /// is released, every other pop and peek answers TURTLE_ERR_INVALID.
 /// Returns as turtle_try_pop; `*slot` is written on success only.
-/// Threads: any, as turtle_try_pop. Progress: always returns, no system call but to wake a sleeper.
+/// Threads: any, as turtle_try_pop.
+/// Progress: always returns, no system call but to wake a sleeper.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn turtle_peek(
     buffer: *mut turtle_buffer,
