@@ -7,7 +7,8 @@ use std::alloc::Layout;
 use std::ptr::NonNull;
 
 use super::{
-    Arity, Engine, Geometry, Lease, PopRefusal, PushRefusal, RawRing, Shape, Strategy, Traits,
+    Arity, Direction, Engine, Geometry, Lease, Left, PopRefusal, PushRefusal, RawRing, Shape,
+    Standing, Strategy, Traits,
 };
 use crate::error::BuildError;
 use crate::for_each_strategy;
@@ -157,6 +158,32 @@ macro_rules! define {
             }
             fn new_consumer(&self) -> Result<AnyConsumer<Sh>, BuildError> {
                 Ok(each!(new AnyConsumer self, |r| r.new_consumer()?))
+            }
+            fn places(&self) -> usize {
+                each!(self, |r| r.places())
+            }
+            fn standing(&self, direction: Direction, place: usize) -> (Standing, u64) {
+                each!(self, |r| r.standing(direction, place))
+            }
+            unsafe fn recover(&self, direction: Direction, place: usize) -> Left {
+                each!(self, |r| unsafe { r.recover(direction, place) })
+            }
+            unsafe fn producer_at(&self, place: usize, session: u64) -> AnyProducer<Sh> {
+                each!(new AnyProducer self, |r| unsafe { r.producer_at(place, session) })
+            }
+            unsafe fn consumer_at(&self, place: usize, session: u64) -> AnyConsumer<Sh> {
+                each!(new AnyConsumer self, |r| unsafe { r.consumer_at(place, session) })
+            }
+            unsafe fn take_orphans(
+                &self,
+                place: usize,
+                n: usize,
+                read: impl FnMut(*mut u8),
+            ) -> usize {
+                each!(self, |r| unsafe { r.take_orphans(place, n, read) })
+            }
+            unsafe fn forget(&self, direction: Direction, place: usize) {
+                each!(self, |r| unsafe { r.forget(direction, place) })
             }
             #[inline(always)]
             unsafe fn try_claim(&self, side: &mut AnyProducer<Sh>) -> Result<Lease, PushRefusal> {

@@ -177,6 +177,42 @@ impl Lease {
     }
 }
 
+/// A side of a ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// The producers'.
+    Push = 0,
+    /// The consumers'.
+    Pop = 1,
+}
+
+/// What is known of one place of an engine that keeps records of its
+/// participants, without having it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Nobody's.
+    Free,
+    /// Somebody's, or of somebody who died: the lock of the place tells.
+    Taken,
+    /// Its last owner left in order; it is kept for a session.
+    Kept,
+    /// A dead consumer had taken elements that wait there
+    /// ([`RawRing::take_orphans`]).
+    Orphans,
+}
+
+/// What [`RawRing::recover`] found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// The last owner did not leave in order.
+    pub died: bool,
+    /// Elements that it had pushed (popped) under its session, exactly.
+    pub done: u64,
+    /// Elements that it had taken and of which nobody knows whether it handed
+    /// them out. They count in `done`.
+    pub orphans: usize,
+}
+
 /// What every algorithm supplies, over slots of a given shape.
 ///
 /// The value is a view: pointers into a region that someone else owns. It is
@@ -253,6 +289,66 @@ pub unsafe trait RawRing<Sh: Shape>: Clone + Send + Sync + Debug {
     /// # Errors
     /// As for a producer.
     fn new_consumer(&self) -> Result<Self::Consumer, BuildError>;
+
+    /// Places that it has for the participants of each direction; 0 for engines
+    /// that keep no [`records`](Traits::records).
+    ///
+    /// In private memory the two calls above find a free place. In shared memory
+    /// a place belongs to who holds its lock, which the kernel takes from the
+    /// dead; whoever has the lock recovers the place, then sits down.
+    fn places(&self) -> usize {
+        0
+    }
+    /// What a place looks like, and its session (0: none). Old news.
+    fn standing(&self, _: Direction, _place: usize) -> (Standing, u64) {
+        (Standing::Free, 0)
+    }
+    /// Puts right what the last owner of a place left halfway. Nobody waits
+    /// meanwhile. Afterwards the place is `Free`, `Kept` or `Orphans`.
+    ///
+    /// # Safety
+    /// The caller alone has the lock of the place.
+    unsafe fn recover(&self, _: Direction, _place: usize) -> Left {
+        Left::default()
+    }
+    /// Sits down at a place as a producer. A `session` other than 0 is written
+    /// down; the place's own goes on counting.
+    ///
+    /// # Safety
+    /// The caller has the lock of the place, for as long as the side lives; the
+    /// place was recovered and is `Free`, or `Kept` for this session.
+    unsafe fn producer_at(&self, _place: usize, _session: u64) -> Self::Producer {
+        unimplemented!("this engine has no places")
+    }
+    /// As [`producer_at`](Self::producer_at), as a consumer.
+    ///
+    /// # Safety
+    /// As there.
+    unsafe fn consumer_at(&self, _place: usize, _session: u64) -> Self::Consumer {
+        unimplemented!("this engine has no places")
+    }
+    /// Moves up to `n` elements out that wait at a consumers' place, oldest
+    /// first; answers how many. After the last one it is `Free` or `Kept`.
+    ///
+    /// # Safety
+    /// The caller alone has the lock of the place, which was recovered; `read`
+    /// does not panic.
+    unsafe fn take_orphans(&self, _place: usize, _n: usize, _read: impl FnMut(*mut u8)) -> usize {
+        0
+    }
+    /// Ends the session of a place that is `Kept`: it is `Free` then.
+    ///
+    /// # Safety
+    /// The caller alone has the lock of the place, which was recovered.
+    unsafe fn forget(&self, _: Direction, _place: usize) {}
+    /// Calls completed for somebody else through this side.
+    fn helps_of_producer(_side: &Self::Producer) -> u64 {
+        0
+    }
+    /// As [`helps_of_producer`](Self::helps_of_producer).
+    fn helps_of_consumer(_side: &Self::Consumer) -> u64 {
+        0
+    }
 
     /// As `new_producer`, where a side is made for each call: `hint` is what
     /// [`producer_hint`](Self::producer_hint) last said of one of this ring, or 0.
