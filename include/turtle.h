@@ -63,6 +63,13 @@
  */
 #define TURTLE_SPSC 1
 
+/**
+ * Strategy: producers many, consumers many.
+ * Its calls return always, within O(participants) of its own shared accesses.
+ * A stopped thread holds up nobody.
+ */
+#define TURTLE_WAIT_FREE 2
+
 
 /**
  * Strategy: attach to whatever is there; where nothing is, create the default one.

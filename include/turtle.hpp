@@ -153,9 +153,10 @@ namespace turtle {
 
 /// Which engine runs the ring; README.md has the table of what each promises.
 enum class strategy : std::uint32_t {
-    any = TURTLE_ANY,   ///< the default one; attaching: whichever is there
-    turn = TURTLE_TURN, ///< many producers, many consumers
-    spsc = TURTLE_SPSC, ///< one producer, one consumer
+    any = TURTLE_ANY,             ///< the default one; attaching: whichever is there
+    turn = TURTLE_TURN,           ///< many producers, many consumers
+    spsc = TURTLE_SPSC,           ///< one producer, one consumer
+    wait_free = TURTLE_WAIT_FREE, ///< many producers, many consumers; nobody waits for a stopped or killed one
 };
 
 /// What opening a shared ring may do.
