@@ -25,7 +25,8 @@ const STILL: Duration = Duration::from_micros(5);
 /// The same while there is one item (or room for one), which may well be all that comes.
 const STILL_ALONE: Duration = Duration::from_nanos(500);
 
-/// Threads of this process that watch some ring: they do not have the interpreter.
+/// Threads of this process that watch some ring: they do not have the interpreter. A forked child
+/// may start with some that it does not have, and then lets its peers run on for less.
 static WATCHING: AtomicUsize = AtomicUsize::new(0);
 
 /// One side of a ring that belongs to the threads of one interpreter.
