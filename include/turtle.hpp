@@ -779,6 +779,16 @@ public:
     [[nodiscard]] bool try_emplace(Args&&... args) noexcept(nothrow<Args...>) {
         return give(at_once{}, std::forward<Args>(args)...) == TURTLE_OK;
     }
+    /// The same, waiting for room as long as that. The time comes first. Why not: see try_push_for, or claim a slot.
+    template <class Rep, class Period, class... Args>
+    [[nodiscard]] bool try_emplace_for(std::chrono::duration<Rep, Period> time, Args&&... args) noexcept(nothrow<Args...>) {
+        return give(within(time), std::forward<Args>(args)...) == TURTLE_OK;
+    }
+    template <class Clock, class Dur, class... Args>
+    [[nodiscard]] bool try_emplace_until(std::chrono::time_point<Clock, Dur> when,
+                                         Args&&... args) noexcept(nothrow<Args...>) {
+        return give(until<Clock, Dur>{when}, std::forward<Args>(args)...) == TURTLE_OK;
+    }
 
     /// Appends one element, waiting for room. `false`: the ring is closed.
     template <class U = in, if_element<U> = 0>
@@ -1597,6 +1607,10 @@ public:
         return made;
     }
 #endif
+    /// Closes the ring, for everybody: see ring_buffer. Works after the ring object is gone, too. Any thread.
+    void close() noexcept {
+        seen_.close([&] { return turtle_producer_close(raw()); });
+    }
     /// The C handle; it belongs to the producer.
     [[nodiscard]] turtle_producer* raw() noexcept { return handle_.get(); }
     /// For this header.
@@ -1645,6 +1659,10 @@ public:
         return made;
     }
 #endif
+    /// Closes the ring, for everybody: see ring_buffer. Works after the ring object is gone, too. Any thread.
+    void close() noexcept {
+        seen_.close([&] { return turtle_consumer_close(raw()); });
+    }
     /// The C handle; it belongs to the consumer.
     [[nodiscard]] turtle_consumer* raw() noexcept { return handle_.get(); }
     /// For this header.

@@ -12,6 +12,7 @@ use turtle_buffers::Strategy;
 use turtle_buffers::erased::DynRing;
 
 use crate::errors::build_error;
+use crate::linger::Linger;
 
 /// The part that `RingBuffer` and `SharedRingBuffer` share. It cannot be made alone.
 #[pyclass(
@@ -26,6 +27,8 @@ pub(crate) struct Base {
     /// that never waits takes, and never across giving the interpreter up.
     ring: RwLock<Option<Arc<dyn DynRing>>>,
     interrupts: AtomicU64,
+    /// None: the other side has an interpreter of its own.
+    linger: Option<Linger>,
     /// Who waits in coroutines (`turtle_buffers/aio.py`), once somebody has.
     awaited: PyOnceLock<Py<PyAny>>,
 }
@@ -49,10 +52,11 @@ fn descriptor(py: Python<'_>, ring: &Arc<dyn DynRing>) -> PyResult<i32> {
 }
 
 impl Base {
-    pub(crate) fn new(ring: Arc<dyn DynRing>) -> Self {
+    pub(crate) fn new(ring: Arc<dyn DynRing>, linger: Option<Linger>) -> Self {
         Self {
             ring: RwLock::new(Some(ring)),
             interrupts: AtomicU64::new(0),
+            linger,
             awaited: PyOnceLock::new(),
         }
     }
@@ -100,6 +104,10 @@ impl Base {
             Some(awaited) => awaited.call_method0(py, "wake_all").map(drop),
             None => Ok(()),
         }
+    }
+
+    pub(crate) fn linger(&self) -> Option<&Linger> {
+        self.linger.as_ref()
     }
 
     pub(crate) fn interrupts(&self) -> u64 {
