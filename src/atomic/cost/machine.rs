@@ -106,13 +106,13 @@ impl Core {
     /// Its clock.
     #[must_use]
     pub fn now(&self) -> Time {
-        with(|machine| machine.cores[self.id].now)
+        with(|machine| machine.seen[self.id].now)
     }
 
     /// Bodies that have not returned, this one included.
     #[must_use]
     pub fn live(&self) -> usize {
-        with(|machine| machine.cores.iter().filter(|core| core.live).count())
+        with(|machine| machine.seen.iter().filter(|core| core.live).count())
     }
 
     /// Runs `call` as one call of the kind `name`.
@@ -135,20 +135,13 @@ impl Core {
     }
 }
 
-/// One core.
+/// One core, but for what the schedule sees of it.
 #[derive(Debug)]
 struct State {
-    live: bool,
-    now: Time,
-    /// When it began to wait for a line that is on its way elsewhere.
-    since: Time,
-    /// It stands before a read-modify-write.
-    before_rmw: bool,
     /// Of its next access.
     step: &'static str,
     /// The call it is in, and the accesses made before it.
     call: Option<(&'static str, u64)>,
-    completed: u64,
     counts: Counts,
     calls: BTreeMap<&'static str, super::report::Calls>,
     /// When the stores that are on their way will be done, in order.
@@ -166,6 +159,7 @@ struct Machine {
     random: Random,
     chooser: Chooser,
     cores: Vec<State>,
+    seen: Vec<Seen>,
     running: usize,
     /// By the clock: the running core goes on until another is behind it.
     horizon: (Time, Time, usize),
@@ -195,28 +189,26 @@ impl Running<'_> {
         self.0.core().step = name;
     }
     pub(super) fn pauses(&mut self) {
-        let pause = self.0.model.pause;
-        let core = self.0.core();
-        core.counts.pauses += 1;
-        core.now += pause;
+        self.0.core().counts.pauses += 1;
+        *self.0.clock() += self.0.model.pause;
     }
     pub(super) fn yields(&mut self) {
-        let yields = self.0.model.yields;
-        self.0.core().now += yields;
+        *self.0.clock() += self.0.model.yields;
     }
     /// Asleep for a wake-up's time.
     pub(super) fn sleeps(&mut self) -> Time {
-        let wake = self.0.model.wake;
-        self.0.core().now += wake;
-        wake
+        *self.0.clock() += self.0.model.wake;
+        self.0.model.wake
     }
     /// A full fence: the own stores are done.
     pub(super) fn fences(&mut self) {
-        let fence = self.0.model.fence;
         let core = self.0.core();
         core.counts.fences += 1;
-        core.now = core.now.max(core.stores.back().copied().unwrap_or(0)) + fence;
+        let stored = core.stores.back().copied().unwrap_or(0);
         core.stores.clear();
+        let fence = self.0.model.fence;
+        let now = self.0.clock();
+        *now = stored.max(*now) + fence;
     }
 }
 
@@ -256,18 +248,21 @@ impl Machine {
     fn new(what: &Simulation, cores: usize) -> Self {
         let mut random = Random::new(what.seed);
         let model = what.model;
-        let state = |random: &mut Random| State {
+        let seen = |random: &mut Random| Seen {
             live: true,
+            queued: false,
+            before_rmw: false,
             // Nobody starts in step.
             now: match model.jitter {
                 0 => 0,
                 _ => random.below(100 * NS),
             },
             since: 0,
-            before_rmw: false,
+            calls: 0,
+        };
+        let state = || State {
             step: "",
             call: None,
-            completed: 0,
             counts: Counts::default(),
             calls: BTreeMap::new(),
             stores: VecDeque::new(),
@@ -277,7 +272,8 @@ impl Machine {
         Self {
             model,
             directory: Directory::new(model),
-            cores: (0..cores).map(|_| state(&mut random)).collect(),
+            cores: (0..cores).map(|_| state()).collect(),
+            seen: (0..cores).map(|_| seen(&mut random)).collect(),
             chooser: Chooser::new(what.schedule, cores, what.seed),
             random,
             running: 0,
@@ -293,36 +289,34 @@ impl Machine {
         &mut self.cores[self.running]
     }
 
+    fn clock(&mut self) -> &mut Time {
+        &mut self.seen[self.running].now
+    }
+
     /// The core that goes next, unless all are done.
     fn choose(&mut self) -> Option<usize> {
-        let seen: Vec<Seen> = self
-            .cores
-            .iter()
-            .map(|core| Seen {
-                live: core.live,
-                before_rmw: core.before_rmw,
-                now: core.now,
-                since: core.since,
-                calls: core.completed,
-            })
-            .collect();
-        if !seen.iter().any(|core| core.live) {
+        if !self.seen.iter().any(|core| core.live) {
             return None;
         }
-        self.running = self.chooser.next(&seen, self.calls);
-        self.horizon = (0..seen.len())
-            .filter(|&core| core != self.running && seen[core].live)
-            .map(|core| (seen[core].now, seen[core].since, core))
-            .min()
-            .unwrap_or((Time::MAX, 0, 0));
+        self.running = self.chooser.next(&self.seen, self.calls);
+        self.horizon = self.first_of_the_others();
         Some(self.running)
+    }
+
+    /// Of the others that can go on, the one that is furthest behind.
+    fn first_of_the_others(&self) -> (Time, Time, usize) {
+        (self.seen.iter().enumerate())
+            .filter(|(id, core)| *id != self.running && core.live && !core.queued)
+            .map(|(id, core)| (core.now, core.since, id))
+            .min()
+            .unwrap_or((Time::MAX, 0, 0))
     }
 
     /// Whether the running core may do this at once.
     fn ask(&mut self, address: usize, kind: Kind, what: What) -> bool {
-        let core = &mut self.cores[self.running];
-        core.since = core.now;
-        core.before_rmw = kind == Kind::Rmw;
+        let seen = &mut self.seen[self.running];
+        seen.since = seen.now;
+        seen.before_rmw = kind == Kind::Rmw;
         if self.chooser.by_clock() {
             return self.asks_again(address, kind, what);
         }
@@ -334,14 +328,19 @@ impl Machine {
         if !self.chooser.by_clock() {
             return true;
         }
-        let found = self.directory.finds(self.running, address, kind);
-        let free = self.directory.free(address);
         let me = self.running;
-        let core = &mut self.cores[me];
-        if found != Found::Hit && what != What::Ahead {
-            core.now = core.now.max(free); // on its way to somebody else
+        let found = self.directory.finds(me, address, kind);
+        let seen = &mut self.seen[me];
+        // A line is waited for only when it is this core's turn to do so.
+        if found != Found::Hit && what != What::Ahead && (seen.now, seen.since, me) <= self.horizon
+        {
+            if self.directory.waits_behind(me, address, seen.now) {
+                seen.queued = true;
+                return false;
+            }
+            seen.now = seen.now.max(self.directory.free(address));
         }
-        (core.now, core.since, me) <= self.horizon
+        (seen.now, seen.since, me) <= self.horizon
     }
 
     fn charge(&mut self, address: usize, kind: Kind, what: What) {
@@ -366,38 +365,43 @@ impl Machine {
         };
         let model = self.model;
         let core = &mut self.cores[me];
+        let now = &mut self.seen[me].now;
         let stored = core.stores.back().copied().unwrap_or(0);
         // When the line is there; a store is done then, the others a moment later.
         let there = match kind {
             Kind::Load => {
-                let there = core.now.max(arrives).max(free) + price;
-                core.now = there + model.hit;
+                let there = (*now).max(arrives).max(free) + price;
+                *now = there + model.hit;
                 there
             }
             Kind::Rmw => {
-                let there = core.now.max(arrives).max(free).max(stored) + price;
+                let there = (*now).max(arrives).max(free).max(stored) + price;
                 core.stores.clear();
-                core.now = there + model.rmw;
+                *now = there + model.rmw;
                 match found {
-                    Found::Hit => core.now,
+                    Found::Hit => *now,
                     _ => there,
                 }
             }
             Kind::Store => {
-                core.now += model.hit;
-                let now = core.now;
-                core.stores.retain(|done| *done > now);
+                *now += model.hit;
+                core.stores.retain(|done| *done > *now);
                 if core.stores.len() >= model.stores {
-                    core.now = core.stores.pop_front().expect("some are on their way");
+                    *now = core.stores.pop_front().expect("some are on their way");
                 }
-                let there = core.now.max(arrives).max(free).max(stored) + price;
-                if there > core.now {
+                let there = (*now).max(arrives).max(free).max(stored) + price;
+                if there > *now {
                     core.stores.push_back(there);
                 }
                 there
             }
         };
         self.directory.take(me, address, kind, found, there, false);
+        if let Some((next, free)) = self.directory.next_in_line(me, address) {
+            self.seen[next].queued = false;
+            self.seen[next].now = self.seen[next].now.max(free);
+            self.horizon = self.first_of_the_others();
+        }
         let name = match what {
             What::Word => self.cores[me].step,
             _ => "payload",
@@ -418,11 +422,11 @@ impl Machine {
     fn prefetch(&mut self, address: usize, kind: Kind, found: Found, price: Time) {
         let me = self.running;
         let core = &mut self.cores[me];
-        core.now += self.model.hit;
-        let now = core.now;
+        self.seen[me].now += self.model.hit;
+        let now = self.seen[me].now;
         core.prefetches.retain(|there| *there > now);
         if found == Found::Hit
-            || self.directory.free(address) > now
+            || self.directory.busy(address, now)
             || core.prefetches.len() >= self.model.prefetches
         {
             return;
@@ -440,7 +444,7 @@ impl Machine {
     }
 
     fn end_call(&mut self, core: usize, completed: bool) {
-        let core = &mut self.cores[core];
+        let (core, seen) = (&mut self.cores[core], &mut self.seen[core]);
         let Some((name, before)) = core.call.take() else {
             return;
         };
@@ -450,13 +454,13 @@ impl Machine {
         if completed {
             calls.completed += 1;
             calls.accesses += made;
-            core.completed += 1;
+            seen.calls += 1;
         }
     }
 
     fn finish(&mut self, core: usize) {
         self.end_call(core, false);
-        self.cores[core].live = false;
+        self.seen[core].live = false;
     }
 
     fn report(&mut self) -> Report {
@@ -464,10 +468,11 @@ impl Machine {
             cores: self
                 .cores
                 .iter()
-                .map(|core| Done {
+                .zip(&self.seen)
+                .map(|(core, seen)| Done {
                     counts: core.counts,
                     calls: core.calls.clone(),
-                    time: core.now,
+                    time: seen.now,
                 })
                 .collect(),
             steps: std::mem::take(&mut self.steps),

@@ -1,6 +1,6 @@
 //! Cache lines: who holds which, and what it costs to get one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 /// Picoseconds of simulated time.
 pub type Time = u64;
@@ -108,7 +108,7 @@ pub enum Found {
 
 /// A line. Modified: `holders` is one core and `dirty`; exclusive: one core,
 /// and `owned`; shared: any number of holders; invalid: none.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Line {
     holders: u128,
     owned: bool,
@@ -117,6 +117,8 @@ struct Line {
     free: Time,
     /// On its way to this core until then, by a prefetch.
     coming: Option<(usize, Time)>,
+    /// Cores that wait for it, in the order in which they asked.
+    queue: VecDeque<usize>,
 }
 
 /// Every line that was ever touched.
@@ -151,6 +153,35 @@ impl Directory {
         self.lines
             .get(&(address / self.model.line))
             .map_or(0, |line| line.free)
+    }
+
+    /// Whether `core` must let others have the line of `address` first; if so,
+    /// or if the line cannot move yet, it stands in the queue from now on.
+    pub(super) fn waits_behind(&mut self, core: usize, address: usize, now: Time) -> bool {
+        let Some(line) = self.lines.get_mut(&(address / self.model.line)) else {
+            return false;
+        };
+        if (line.free > now || !line.queue.is_empty()) && !line.queue.contains(&core) {
+            line.queue.push_back(core);
+        }
+        line.queue.front().is_some_and(|first| *first != core)
+    }
+
+    /// `core` has the line of `address`: who is the next to get it, and when.
+    pub(super) fn next_in_line(&mut self, core: usize, address: usize) -> Option<(usize, Time)> {
+        let line = self.lines.get_mut(&(address / self.model.line))?;
+        if line.queue.front() != Some(&core) {
+            return None;
+        }
+        line.queue.pop_front();
+        line.queue.front().map(|next| (*next, line.free))
+    }
+
+    /// Whether the line is on its way, or somebody waits for it.
+    pub(super) fn busy(&self, address: usize, now: Time) -> bool {
+        self.lines
+            .get(&(address / self.model.line))
+            .is_some_and(|line| line.free > now || !line.queue.is_empty())
     }
 
     /// What getting a line costs, chance apart.

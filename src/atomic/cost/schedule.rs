@@ -53,6 +53,8 @@ pub const VICTIM: usize = 0;
 pub(super) struct Seen {
     /// Its body has not returned.
     pub(super) live: bool,
+    /// It waits in a line's queue, and is not the first there.
+    pub(super) queued: bool,
     /// It stands before a read-modify-write.
     pub(super) before_rmw: bool,
     pub(super) now: Time,
@@ -183,10 +185,10 @@ impl Chooser {
     }
 }
 
-/// The earliest live core; of several, the one that has waited longest.
-pub(super) fn earliest(cores: &[Seen]) -> usize {
+/// The earliest core that can go on; of several, the one that has waited longest.
+fn earliest(cores: &[Seen]) -> usize {
     (0..cores.len())
-        .filter(|&core| cores[core].live)
+        .filter(|&core| cores[core].live && !cores[core].queued)
         .min_by_key(|&core| (cores[core].now, cores[core].since, core))
-        .expect("a live core")
+        .expect("a core that can go on")
 }
