@@ -14,11 +14,15 @@ use crate::common::raw::RawQueue;
 use crate::page;
 
 const CAPACITY: usize = 1024;
-const ITEMS: u64 = 16_384;
+const ITEMS: u64 = 8192;
 const SEEDS: u64 = 3;
 
 /// An empty ring for so many.
-pub fn ring<E: Engine>(capacity: usize, participants: usize, patience: Option<u32>) -> RawQueue<E> {
+pub(crate) fn ring<E: Engine>(
+    capacity: usize,
+    participants: usize,
+    patience: Option<u32>,
+) -> RawQueue<E> {
     let mut geometry = Geometry::new(capacity, Typed::new(), false);
     geometry.participants = participants;
     geometry.patience = patience.unwrap_or(geometry.patience);

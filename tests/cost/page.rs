@@ -7,7 +7,7 @@ use std::sync::Mutex;
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// Compares the part `name` of the page with `text`; `TURTLE_BLESS=1` writes it.
-pub fn says(name: &str, text: &str) {
+pub(crate) fn says(name: &str, text: &str) {
     let _alone = ONE_AT_A_TIME
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner);

@@ -299,7 +299,9 @@ impl Machine {
             return None;
         }
         self.running = self.chooser.next(&self.seen, self.calls);
-        self.horizon = self.first_of_the_others();
+        if self.chooser.by_clock() {
+            self.horizon = self.first_of_the_others();
+        }
         Some(self.running)
     }
 

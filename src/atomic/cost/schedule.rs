@@ -74,6 +74,8 @@ pub(super) struct Chooser {
     left: u64,
     /// Calls that all together must have completed before a waiting core goes on.
     until: Vec<u64>,
+    /// The victim has begun to wait.
+    waiting: bool,
     priorities: Vec<u64>,
     /// When the running core is put last, in accesses made.
     changes: Vec<u64>,
@@ -96,6 +98,7 @@ impl Chooser {
             last: 0,
             left: 0,
             until: vec![0; cores],
+            waiting: false,
             priorities,
             changes,
             made: 0,
@@ -126,8 +129,9 @@ impl Chooser {
                 self.starve(cores, all, calls, cores[VICTIM].before_rmw)
             }
             Schedule::Drowsy { calls } => {
-                let until = self.until.clone();
+                let until = std::mem::take(&mut self.until);
                 let chosen = self.any(cores, |core| until[core] <= all);
+                self.until = until;
                 if cores[chosen].before_rmw {
                     self.until[chosen] = all + calls;
                 }
@@ -158,30 +162,40 @@ impl Chooser {
             .expect("a live core")
     }
 
-    /// The victim's turn comes when the others have done enough, and then its
-    /// next wait begins, if it is to `pay` for the access before it.
-    fn starve(&mut self, cores: &[Seen], all: u64, calls: u64, pay: bool) -> usize {
+    /// Where the victim is to `wait`, its turn comes when the others have done
+    /// enough since it got there.
+    fn starve(&mut self, cores: &[Seen], all: u64, calls: u64, wait: bool) -> usize {
         let others = all - cores[VICTIM].calls;
+        if wait && !self.waiting {
+            self.waiting = true;
+            self.until[VICTIM] = others + calls;
+        }
         let alone = cores.iter().skip(1).all(|other| !other.live);
-        if cores[VICTIM].live && (alone || !pay || others >= self.until[VICTIM]) {
-            if pay {
-                self.until[VICTIM] = others + calls;
-            }
+        if cores[VICTIM].live && (alone || !wait || others >= self.until[VICTIM]) {
+            self.waiting = false;
             return VICTIM;
         }
         self.any(cores, |core| core != VICTIM)
     }
 
-    /// Any live core that will `do`; if none will, any live one.
+    /// Any live core that `will`; if none will, the first live one.
     fn any(&mut self, cores: &[Seen], will: impl Fn(usize) -> bool) -> usize {
-        let live = |core: &usize| cores[*core].live;
-        let fit = (0..cores.len()).filter(live).filter(|&core| will(core));
-        let count = fit.clone().count() as u64;
+        let fits = |core: &usize| cores[*core].live && will(*core);
+        // Drawn from all, most draws fit; where few do, they are counted.
+        for _ in 0..8 {
+            let drawn = self.random.below(cores.len() as u64) as usize;
+            if fits(&drawn) {
+                return drawn;
+            }
+        }
+        let count = (0..cores.len()).filter(fits).count() as u64;
         if count > 0 {
             let nth = self.random.below(count) as usize;
-            return fit.clone().nth(nth).expect("counted");
+            return (0..cores.len()).filter(fits).nth(nth).expect("counted");
         }
-        (0..cores.len()).find(live).expect("a live core")
+        (0..cores.len())
+            .find(|core| cores[*core].live)
+            .expect("a live core")
     }
 }
 
