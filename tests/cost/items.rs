@@ -105,8 +105,9 @@ impl Rows {
     fn of(run: impl Fn(Simulation) -> Report) -> Self {
         let runs = (1..=SEEDS).map(|seed| {
             let report = run(Simulation::new(seed));
+            let twice = seed == 1 && report.cores.len() <= 8;
             assert!(
-                seed > 1 || report == run(Simulation::new(seed)),
+                !twice || report == run(Simulation::new(seed)),
                 "the same seed, other numbers"
             );
             report

@@ -9,7 +9,7 @@ use corosensei::{Coroutine, CoroutineResult, Yielder};
 
 use super::model::{Directory, Found, Kind, MOST_CORES, Model, NS, Random, Time};
 use super::report::{Counts, Done, Report};
-use super::schedule::{Chooser, Schedule, Seen};
+use super::schedule::{Chooser, Schedule, Seen, first_two};
 
 /// Bytes of a core's stack.
 const STACK: usize = 256 << 10;
@@ -298,20 +298,12 @@ impl Machine {
         if !self.seen.iter().any(|core| core.live) {
             return None;
         }
-        self.running = self.chooser.next(&self.seen, self.calls);
         if self.chooser.by_clock() {
-            self.horizon = self.first_of_the_others();
+            (self.running, self.horizon) = first_two(&self.seen);
+        } else {
+            self.running = self.chooser.next(&self.seen, self.calls);
         }
         Some(self.running)
-    }
-
-    /// Of the others that can go on, the one that is furthest behind.
-    fn first_of_the_others(&self) -> (Time, Time, usize) {
-        (self.seen.iter().enumerate())
-            .filter(|(id, core)| *id != self.running && core.live && !core.queued)
-            .map(|(id, core)| (core.now, core.since, id))
-            .min()
-            .unwrap_or((Time::MAX, 0, 0))
     }
 
     /// Whether the running core may do this at once.
@@ -401,8 +393,9 @@ impl Machine {
         self.directory.take(me, address, kind, found, there, false);
         if let Some((next, free)) = self.directory.next_in_line(me, address) {
             self.seen[next].queued = false;
-            self.seen[next].now = self.seen[next].now.max(free);
-            self.horizon = self.first_of_the_others();
+            let seen = &mut self.seen[next];
+            seen.now = seen.now.max(free);
+            self.horizon = self.horizon.min((seen.now, seen.since, next));
         }
         let name = match what {
             What::Word => self.cores[me].step,

@@ -113,7 +113,7 @@ impl Chooser {
     pub(super) fn next(&mut self, cores: &[Seen], all: u64) -> usize {
         self.made += 1;
         self.last = match self.schedule {
-            Schedule::Clock => earliest(cores),
+            Schedule::Clock => first_two(cores).0,
             Schedule::Random => self.any(cores, |_| true),
             Schedule::Priorities { .. } => self.highest(cores),
             Schedule::Bursts { most } => {
@@ -199,10 +199,22 @@ impl Chooser {
     }
 }
 
-/// The earliest core that can go on; of several, the one that has waited longest.
-fn earliest(cores: &[Seen]) -> usize {
-    (0..cores.len())
-        .filter(|&core| cores[core].live && !cores[core].queued)
-        .min_by_key(|&core| (cores[core].now, cores[core].since, core))
-        .expect("a core that can go on")
+/// By the clock: the core that is furthest behind, and how far it may go until
+/// another one is. Of two at the same time, the one that has waited longer.
+pub(super) fn first_two(cores: &[Seen]) -> (usize, (Time, Time, usize)) {
+    let never = (Time::MAX, Time::MAX, usize::MAX);
+    let (mut first, mut second) = (never, never);
+    for (id, core) in cores.iter().enumerate() {
+        if !core.live || core.queued {
+            continue;
+        }
+        let at = (core.now, core.since, id);
+        if at < first {
+            (first, second) = (at, first);
+        } else if at < second {
+            second = at;
+        }
+    }
+    assert!(first != never, "everybody waits for a line");
+    (first.2, second)
 }
