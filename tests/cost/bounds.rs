@@ -266,3 +266,36 @@ macro_rules! bounds {
     };
 }
 turtle_buffers::for_each_strategy!(bounds);
+
+/// An engine that announces nothing is not helped, and its bound is broken:
+/// these checks can fail. In a process of its own, because what is left out is
+/// left out in all threads.
+#[cfg(all(turtle_mutate, turtle_next))]
+#[test]
+fn an_engine_that_is_not_helped_is_caught() {
+    use turtle_buffers::atomic::mutate;
+    use turtle_buffers::strategy::WaitFree;
+
+    const CHILD: &str = "TURTLE_COST_MUTANT";
+    if std::env::var_os(CHILD).is_none() {
+        let name = "bounds::an_engine_that_is_not_helped_is_caught";
+        let mut child = std::process::Command::new(std::env::current_exe().expect("this test"));
+        let ended = child.args(["--exact", name]).env(CHILD, "1").output();
+        let ended = ended.expect("a process");
+        let said = String::from_utf8_lossy(&ended.stdout);
+        assert!(
+            ended.status.success() && said.contains("1 passed"),
+            "{said}"
+        );
+        return;
+    }
+    let steps = traits::<WaitFree>().steps;
+    let announce = steps.iter().find(|step| step.name() == "ANNOUNCE");
+    mutate::leave_out(Some(*announce.expect("how it asks for help")));
+    for others in [1, 3, 15] {
+        let most = starved::<WaitFree>(others, ROUNDS[2], 0);
+        let limit = limit("wait_free", 1 + 2 * others as u64, 0);
+        assert!(Some(most) > limit, "{others} others: {most}");
+    }
+    assert!(mutate::times_left_out() > 0);
+}
