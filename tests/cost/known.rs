@@ -68,6 +68,7 @@ fn round_trip_of_one_line(model: Model, rounds: u64) -> Report {
 
 fn near(found: f64, wanted: f64, percent: f64) {
     let off = (found / wanted - 1.0) * 100.0;
+    println!("{found:.1} ns, measured {wanted} ns");
     assert!(
         off.abs() <= percent,
         "{found:.1} is {off:.0} % off {wanted:.1}"
