@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::fmt::Write as _;
 use std::rc::Rc;
 
-use turtle_buffers::atomic::cost::{Core, Counts, Report, Simulation};
+use turtle_buffers::atomic::cost::{Core, Counts, Model, Report, Simulation};
 use turtle_buffers::atomic::{pause, yield_now};
 use turtle_buffers::strategy::{Arity, Engine, Geometry, Spsc, Typed};
 
@@ -214,12 +214,65 @@ fn counted<E: Engine>(name: &str) {
     page::says(&format!("items of {name}"), &text);
 }
 
+/// What the numbers that nobody measured do to the result.
+fn guesses<E: Engine>(name: &str) {
+    let mine = Model::REFERENCE;
+    let models = [
+        ("as calibrated", mine),
+        (
+            "what is read is shared",
+            Model {
+                migratory: false,
+                ..mine
+            },
+        ),
+        ("a line does not stay", Model { hold: 0, ..mine }),
+        (
+            "an upgrade is two transfers",
+            Model {
+                upgrade: 2 * mine.transfer,
+                ..mine
+            },
+        ),
+    ];
+    let mut text = String::from("| model |");
+    let crowds: Vec<_> = (CROWDS.into_iter().take(4))
+        .filter(|(producers, _)| traits::<E>().producers == Arity::Many || *producers == 1)
+        .collect();
+    for (producers, consumers) in &crowds {
+        write!(text, " {producers} + {consumers} |").unwrap();
+    }
+    text.push_str("\n|---|");
+    text.push_str(&"---:|".repeat(crowds.len()));
+    for (what, model) in models {
+        write!(text, "\n| {what} |").unwrap();
+        for &(producers, consumers) in &crowds {
+            let simulation = Simulation {
+                model,
+                ..Simulation::new(1)
+            };
+            let report = hand_over::<E>(simulation, producers, consumers);
+            let moved = report.total().moved() as f64 / ITEMS as f64;
+            let ns = report.ns() / ITEMS as f64;
+            write!(text, " {moved:.2}, {ns:.0} ns |").unwrap();
+        }
+    }
+    page::says(&format!("guesses of {name}"), &text);
+}
+
 macro_rules! items {
     ($(($variant:ident, $module:ident, $engine:ident),)+) => {
         $(
-            #[test]
-            fn $module() {
-                counted::<turtle_buffers::strategy::$engine>(stringify!($module));
+            mod $module {
+                type E = turtle_buffers::strategy::$engine;
+                #[test]
+                fn an_item() {
+                    super::counted::<E>(stringify!($module));
+                }
+                #[test]
+                fn by_other_models() {
+                    super::guesses::<E>(stringify!($module));
+                }
             }
         )+
     };
