@@ -34,7 +34,7 @@
 //! | yield | 180 | sched_yield 180 |
 //! | memory | 100 | a guess; paid once a line |
 //! | wake | 5,000 | a guess; sleepers are not what is measured here |
-//! | written lines move whole (migratory) | yes | a round trip of two lines takes 300, of one 139, also where it is polled by loads |
+//! | written lines move whole (migratory) | yes | a round trip of two lines takes 300, of one 139; and one line takes the same polled by loads and by exchanges |
 //!
 //! # What it is not
 //!
