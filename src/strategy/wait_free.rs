@@ -28,12 +28,14 @@
 //!    pushed, has met an empty ring. Who finds the first element that is left
 //!    `capacity` positions before its own push has met a full one. Both are
 //!    exact at that look; no two counters are compared.
-//! 6. Who loses often announces its operation. Every group of 8 positions has a
-//!    preferred participant: everyone looks at its announcement first (a word
-//!    that is read-mostly) and, if there is one, installs a *claim* for it
-//!    instead of an operation of its own. As every run begins in the group of
-//!    the one before or in the next, an announced operation is decided within
-//!    as many groups as there are participants on its side.
+//! 6. Who loses often announces its operation. Position `p` has a preferred
+//!    participant, `p mod participants`: everyone looks at its announcement
+//!    first (a word that is read-mostly) and, if there is one, installs a
+//!    *claim* for it instead of an operation of its own. A push makes no run
+//!    over such a position; the last element of a run is for one of those whose
+//!    positions it has, another one first each time. So an announced operation
+//!    is decided within as many positions as there are participants on its
+//!    side, eight times as many if all is runs.
 //!
 //! # State
 //!
@@ -151,8 +153,8 @@
 //! # Progress
 //!
 //! *Returns and succeeds*: wait-free. A call makes at most a constant number of
-//! fast attempts, then announces itself and is decided within `n` groups of
-//! positions, `n` the number of participants on a side: O(n) own accesses
+//! fast attempts, then announces itself and is decided within `8 n` positions,
+//! `n` the number of participants on a side: O(n) own accesses
 //! whatever the others do. Sealing asks all who push to seal too, so it ends in
 //! O(n) as well. A conditional pop (`try_take_if`: a record that may be too
 //! long for the caller's buffer) is lock-free: others cannot decide for it.
@@ -338,7 +340,7 @@ const ASKED: u64 = 1;
 /// There: it is closed.
 const SEALED: u64 = 2;
 
-/// Positions that have one preferred participant, as a shift: 8, the longest run.
+/// Positions between two looks ahead, as a shift: 8, the longest run.
 const GROUP: u32 = 3;
 
 #[derive(Debug)]
@@ -482,7 +484,18 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
     /// Whose turn it is at a position.
     #[inline(always)]
     fn turn(&self, position: u64) -> usize {
-        (position >> GROUP) as usize & (self.participants - 1)
+        position as usize & (self.participants - 1)
+    }
+
+    /// How many positions from this one on are nobody's turn who announced
+    /// something, `n` at the most.
+    #[inline(always)]
+    fn wanted<const S: usize>(&self, position: u64, n: u64) -> u64 {
+        let waits = |by: &u64| {
+            let turn = self.announced::<S>(self.turn(position.wrapping_add(*by)));
+            turn.load(P::relaxed(TURN_LOOK)) != 0
+        };
+        (0..n).find(waits).unwrap_or(n)
     }
 
     #[inline(always)]
@@ -707,8 +720,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
         {
             return false;
         }
-        let turn = self.announced::<PUSH>(self.turn(side.position));
-        if turn.load(P::relaxed(TURN_LOOK)) != 0 {
+        if self.wanted::<PUSH>(side.position, n) < n {
             return false;
         }
         self.note_attempt(side, word, n);
@@ -745,8 +757,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
         if left > most {
             return None;
         }
-        let turn = self.announced::<POP>(self.turn(side.position));
-        if turn.load(P::relaxed(TURN_LOOK)) != 0 {
+        if self.wanted::<POP>(side.position, length) < length {
             return None;
         }
         self.note_attempt(side, word, left);

@@ -113,7 +113,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
                     continue;
                 }
             }
-            if let Some((other, sequence)) = self.pending::<PUSH>(side.position) {
+            if let Some((other, sequence)) = self.pending::<PUSH>(side.position, 1) {
                 self.claim_for(side, word, other, sequence);
                 lost += 1;
                 continue;
@@ -121,6 +121,8 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
             let n = n
                 .min(side.room.saturating_sub(side.position).max(1))
                 .min(self.longest(side));
+            let free = 1 + self.wanted::<PUSH>(side.position.wrapping_add(1), n - 1);
+            let n = n.min(free);
             self.note_attempt(side, word, n);
             let mine = side.base.wrapping_add(fields.one) | fields.run_of(n) | side.spare;
             if slot
@@ -196,7 +198,8 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
             let left = fields.left(word);
             let mut n = wanted.min(left);
             if n == left
-                && let Some((other, sequence)) = self.pending::<POP>(side.position)
+                && let Some((other, sequence)) =
+                    self.pending::<POP>(side.position, fields.length(word))
             {
                 // The last element of this run is somebody else's.
                 if left == 1 {
@@ -360,7 +363,8 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
                 self.copy_aside(side, self.part_of(word), 1);
                 None
             } else {
-                self.pending::<S>(side.position)
+                let length = if S == POP { fields.length(word) } else { 1 };
+                self.pending::<S>(side.position, length)
             };
             let (whose, sequence) = whose.unwrap_or((me, sequence));
             self.claim_for(side, word, whose, sequence);
@@ -588,8 +592,14 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
         Err(Stop::Closed)
     }
 
-    /// The undecided operation of the participant whose turn it is, if it announced one.
-    fn pending<const S: usize>(&self, position: u64) -> Option<(usize, u64)> {
+    /// The undecided operation of a participant whose turn it is at one of the
+    /// `n` positions from here on. Each time round another one comes first.
+    fn pending<const S: usize>(&self, position: u64, n: u64) -> Option<(usize, u64)> {
+        let first = position / self.participants as u64;
+        (0..n).find_map(|by| self.pending_at::<S>(position.wrapping_add((first + by) % n)))
+    }
+
+    fn pending_at<const S: usize>(&self, position: u64) -> Option<(usize, u64)> {
         let participant = self.turn(position);
         let sequence = self
             .announced::<S>(participant)
