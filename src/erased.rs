@@ -27,13 +27,13 @@ use crate::error::BuildError;
 use crate::options::Options;
 use crate::os::fork::{fork_generation, fork_guard};
 use crate::os::thread::thread_token;
-use crate::ring::Recovered;
 use crate::strategy::{
     Arity, Bytes, Direction, Engine, Fixed, Lease, PopRefusal, PushRefusal, RawRing, Shape,
     Strategy,
 };
 use crate::wait::{Bench, WaitEnd};
 
+pub use crate::ring::Recovered;
 use seats::Seats;
 pub use session::{Element, through_consumer, through_producer};
 pub use straight::{Otherwise, Straight, Way};

@@ -40,8 +40,18 @@ void shared() {
 
     CHECK(first.push(1) && second->pop() == 1);
     singles<int>(first, *second, 20, [](int n) { return n; }, [](int x, int n) { return x == n; });
+    // Sessions are for strategies that keep a record of each participant.
+    check_throws(errc::unsupported, [&] { turtle::producer none(first, turtle::session{7}); });
+    check_throws(errc::unsupported, [&] { turtle::consumer none(first, turtle::session{7}); });
+    check_throws(errc::invalid, [&] { turtle::producer none(first, turtle::session{0}); });
+    check_throws(errc::unsupported, [&] { first.forget_producer(turtle::session{7}); });
+    CHECK(!turtle::producer<int>::create(first, turtle::session{7}, why) && why == errc::unsupported);
+    CHECK(!turtle::consumer<int>::create(first, turtle::session{7}, why) && why == errc::unsupported);
+    CHECK(first.take_orphans().empty() && first.reclaim() == 0);
+
     turtle::producer in(first);
     turtle::consumer out(*second);
+    CHECK(in.recovered().done == 0 && out.take_orphans().empty());
     CHECK(in.push(2) && out.pop() == 2);
     second->close();
     CHECK(first.is_closed() && !first.push(3));

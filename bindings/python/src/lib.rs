@@ -70,6 +70,7 @@ fn _turtle(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<base::Watch>()?;
     module.add_class::<object::RingBuffer>()?;
     module.add_class::<shared::SharedRingBuffer>()?;
+    module.add_class::<shared::Recovered>()?;
     module.add_class::<lend::Claim>()?;
     module.add_class::<lend::Peek>()?;
     module.add_function(wrap_pyfunction!(strategies, module)?)?;
