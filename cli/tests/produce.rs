@@ -197,6 +197,7 @@ fn refusals_have_a_reason_and_a_status() {
         "2",
     ])
     .fails(2, "numbered from 0");
+    turtle(&["produce", "/x", "--files", list, "--session", "0"]).fails(2, "--session");
     turtle(&["produce", "no-slash", "--files", list]).fails(2, "no slash in front");
     turtle(&["produce", "/x"]).fails(2, "--files");
     if no_shared_memory() {
