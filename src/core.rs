@@ -296,7 +296,10 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
             options.capacity
         };
         let participants = match options.participants()? {
-            None if keeps_records => Some(participants_of(&there, name)?),
+            // Of another strategy: the difference is told below.
+            None if keeps_records && there.strategy == maker.strategy as u32 => {
+                Some(participants_of(&there, name)?)
+            }
             other => other,
         };
         // Overflows of a hostile capacity end in an error here.
