@@ -24,7 +24,8 @@
  * Threads.   "any": any number of threads at once. "one at a time": the caller sees to it.
  *            On TURTLE_SPSC the first thread to push (to pop) on a turtle_buffer owns that side, until it calls
  *            turtle_release_thread or ends; others get TURTLE_ERR_NO_HANDLE. A turtle_producer (turtle_consumer) owns
- *            it until it is freed.
+ *            it until it is freed. Strategies that keep a record of each participant have `max_threads` places on each
+ *            side: a thread takes one with its first call there, and keeps it likewise.
  * Progress.  What a call may wait for. "always returns": never for another thread. The text at TURTLE_TURN and its
  *            neighbours says what a stopped thread does to others.
  * Pointers.  Null and misaligned ones are errors, not accidents. A dangling one, or memory smaller than promised, is the
@@ -624,7 +625,8 @@ turtle_status turtle_peek_timeout(struct turtle_buffer *buffer, const void **slo
 turtle_status turtle_release(struct turtle_buffer *buffer, const void *slot);
 
 /**
- * Gives back what the calling thread owns of a ring: the sides of TURTLE_SPSC. A thread that ends does so by itself.
+ * Gives back what the calling thread owns of a ring: the sides of TURTLE_SPSC, its places where the strategy keeps a
+ * record of each participant. A thread that ends does so by itself.
  *
  * Returns TURTLE_OK, also when it owned nothing, or TURTLE_ERR_INVALID.
  * Threads: any. Progress: always returns.

@@ -458,7 +458,8 @@ pub unsafe extern "C" fn turtle_release(
     guard(|| unsafe { ring(buffer)?.side().release(slot) })
 }
 
-/// Gives back what the calling thread owns of a ring: the sides of TURTLE_SPSC. A thread that ends does so by itself.
+/// Gives back what the calling thread owns of a ring: the sides of TURTLE_SPSC, its places where the strategy keeps a
+/// record of each participant. A thread that ends does so by itself.
 ///
 /// Returns TURTLE_OK, also when it owned nothing, or TURTLE_ERR_INVALID.
 /// Threads: any. Progress: always returns.

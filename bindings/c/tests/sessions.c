@@ -1,4 +1,6 @@
 /* Sessions and what the dead leave, on the engines that keep no records: answers, not accidents. */
+#include <stddef.h>
+
 #include "check.h"
 
 static void sessions_need_an_engine_with_records(void) {
@@ -76,7 +78,68 @@ static void where_nobody_died_there_are_no_orphans(void) {
     turtle_free(records);
 }
 
+/* On every engine that has them, none of which need be in this build. */
+static void sessions_come_back(void) {
+    uint32_t engine;
+    for (engine = 0; turtle_strategy_name(engine); engine++) {
+        turtle_options options = options_for(engine, 8, 8);
+        turtle_buffer *ring;
+        turtle_producer *producer = NULL, *second = NULL;
+        turtle_consumer *consumer = NULL;
+        turtle_recovered was, older[2];
+        uint64_t value;
+        size_t done;
+        int round;
+        options.path = fresh_name(turtle_strategy_name(engine));
+        options.max_threads = 2;
+        ring = open_or_fail(&options);
+        was.struct_size = sizeof was;
+        if (turtle_producer_open(ring, 7, &was, &producer) == TURTLE_ERR_UNSUPPORTED) {
+            turtle_free(ring);
+            continue;
+        }
+        for (round = 0; round < 3; round++) {
+            EQUAL(was.done, 2 * round);
+            EQUAL(was.died, 0);
+            EQUAL(was.orphans, 0);
+            EQUAL(turtle_producer_open(ring, 7, NULL, &second), TURTLE_ERR_NO_HANDLE);
+            CHECK(error_says("alive"));
+            value = 10;
+            OK(turtle_producer_try_push(producer, &value));
+            OK(turtle_producer_push(producer, &value, LONG_NS));
+            turtle_producer_free(producer);
+            OK(turtle_consumer_open(ring, UINT64_MAX, NULL, &consumer));
+            EQUAL(turtle_consumer_orphans(consumer, &value, 1, &done), TURTLE_EMPTY);
+            OK(turtle_consumer_pop(consumer, &value, LONG_NS));
+            OK(turtle_consumer_try_pop(consumer, &value));
+            turtle_consumer_free(consumer);
+            OK(turtle_producer_open(ring, 7, &was, &producer));
+        }
+        /* A caller that knows the first field only. */
+        older[0].struct_size = offsetof(turtle_recovered, orphans);
+        memset(&older[0].orphans, 0x55, sizeof older[0].orphans);
+        OK(turtle_consumer_open(ring, UINT64_MAX, older, &consumer));
+        EQUAL(older[0].done, 6);
+        EQUAL(older[0].orphans, 0x5555555555555555);
+        /* Both places are out. */
+        OK(turtle_producer_open(ring, 8, NULL, &second));
+        value = 11;
+        EQUAL(turtle_try_push(ring, &value), TURTLE_ERR_NO_HANDLE);
+        CHECK(error_says("max_threads"));
+        EQUAL(turtle_forget_session(ring, TURTLE_PRODUCER, 8), TURTLE_ERR_NO_HANDLE);
+        turtle_producer_free(second);
+        OK(turtle_forget_session(ring, TURTLE_PRODUCER, 8));
+        EQUAL(turtle_forget_session(ring, TURTLE_PRODUCER, 8), TURTLE_ERR_NOT_FOUND);
+        OK(turtle_try_push(ring, &value));
+        OK(turtle_release_thread(ring));
+        turtle_producer_free(producer);
+        turtle_consumer_free(consumer);
+        turtle_free(ring);
+    }
+}
+
 const test_case session_tests[] = {
+    {"sessions_come_back", sessions_come_back},
     {"sessions_need_an_engine_with_records", sessions_need_an_engine_with_records},
     {"wrong_arguments_open_nothing", wrong_arguments_open_nothing},
     {"where_nobody_died_there_are_no_orphans", where_nobody_died_there_are_no_orphans},

@@ -252,7 +252,8 @@ impl Base {
     /// Give back the sides that the calling thread owns.
     ///
     /// Matters for engines with one producer or one consumer ("spsc"), where the first
-    /// thread to put (get) owns that side until it calls this or ends.
+    /// thread to put (get) owns that side until it calls this or ends; and for engines that keep
+    /// a record of each participant, where a thread keeps one of `max_threads` places likewise.
     fn release_thread(&self) -> PyResult<()> {
         self.with(|ring| {
             ring.release_thread();

@@ -41,6 +41,7 @@ fn strategies(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
         engine.set_item("stopped_thread", traits.stopped_thread)?;
         engine.set_item("survives_kill", traits.survives_kill)?;
         engine.set_item("shared", traits.shared)?;
+        engine.set_item("records", traits.records)?;
         engine.set_item("source", traits.source)?;
         list.append(engine)?;
     }
