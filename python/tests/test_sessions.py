@@ -1,7 +1,6 @@
 """Participants that are known again, on the engines that keep a record of each (perhaps none of this build)."""
 
 import multiprocessing
-import os
 import pickle
 import signal
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ import numpy as np
 import pytest
 
 import turtle_buffers
-from helpers import PATIENCE, eventually
+from helpers import PATIENCE, count_up, eventually, hold
 from turtle_buffers import Empty, SharedRingBuffer, ShutDown
 
 RECORDERS = [str(e["name"]) for e in turtle_buffers.strategies() if e["records"] and e["shared"]]
@@ -23,23 +22,6 @@ def rings(name: str, **options: Any) -> Iterator[SharedRingBuffer[Any]]:
         with SharedRingBuffer(name, strategy=strategy, create=True, **options) as ring:
             yield ring
             ring.unlink()
-
-
-def count_up(name: str) -> None:
-    """Put its own index, from where the session is, until it is killed."""
-    with SharedRingBuffer(name, create=False) as ring:
-        out = ring.as_producer(7)
-        assert out.recovered is not None
-        number = out.recovered.done
-        while True:
-            out.put(b"%d" % number)
-            number += 1
-
-
-def hold(name: str) -> None:
-    """Take an item, and be killed with it."""
-    with SharedRingBuffer(name, create=False) as ring, ring.as_consumer(8).peek():
-        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_sessions_come_back(name: str) -> None:
