@@ -84,6 +84,7 @@ fn child_entry() {
         "count-up" => places::count_up(&name),
         "count-down" => places::count_down(&name),
         "hold" => places::hold(&name),
+        "churn" => places::churn(&name),
         "sit" => places::sit(&name),
         "fork-places" => places::fork_places(&name),
         "push-until-killed" => push_until_killed(&name),

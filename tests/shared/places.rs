@@ -100,6 +100,31 @@ pub(crate) fn sit(name: &str) {
     rx.pop().unwrap();
 }
 
+/// Comes, pushes a few and goes, again and again, until it is killed. There are fewer places than
+/// such processes.
+pub(crate) fn churn(argument: &str) {
+    let (number, name) = argument.split_once(' ').unwrap();
+    let ring = attach(name);
+    let mut next = number.parse::<u64>().unwrap() << 32;
+    say("ready");
+    loop {
+        let mut tx = match ring.try_producer() {
+            Ok(tx) => tx,
+            Err(BuildError::NoHandle(_)) => {
+                std::thread::yield_now();
+                continue;
+            }
+            Err(other) => panic!("{other}"),
+        };
+        for _ in 0..1 + next % 5 {
+            if tx.push(next).is_err() {
+                return;
+            }
+            next += 1;
+        }
+    }
+}
+
 pub(crate) fn fork_places(argument: &str) {
     let (strategy, name) = argument.split_once(' ').unwrap();
     let options = Options {
@@ -299,6 +324,51 @@ fn a_stopped_participant_is_not_dead() {
         assert_eq!(ring.stats().dead_participants, 2);
         ring.producer().unwrap().push(1).unwrap();
         assert_eq!(ring.consumer().unwrap().pop(), Ok(1));
+    }
+}
+
+/// Many come and go, and some are killed at whatever instruction of joining, pushing or leaving: no
+/// two have one place, and in the end all places are free.
+#[test]
+fn places_pass_from_hand_to_hand_whoever_dies() {
+    for strategy in recorders() {
+        let name = Name::new(&format!("churn-{strategy}"));
+        let ring = create_for(&name, strategy, 64, 2);
+        let mut rx = ring.consumer().unwrap();
+        let mut last = std::collections::HashMap::new();
+        let mut check = |value: u64| {
+            let next = last.entry(value >> 32).or_insert(0);
+            assert_eq!(
+                value & 0xffff_ffff,
+                *next,
+                "{strategy}: of process {}",
+                value >> 32
+            );
+            *next += 1;
+        };
+        let mut number = 0;
+        let mut start = || {
+            let mut peer = Peer::start("churn", &format!("{number} {}", name.0));
+            number += 1;
+            peer.expect("ready");
+            peer
+        };
+        let mut peers: Vec<Peer> = (0..4).map(|_| start()).collect();
+        for round in 0..24 {
+            for _ in 0..150 + 31 * round {
+                check(rx.pop_timeout(PATIENCE).unwrap());
+            }
+            let victim = &mut peers[round % 4];
+            victim.kill();
+            *victim = start();
+        }
+        ring.close();
+        rx.iter().for_each(&mut check);
+        peers.into_iter().for_each(Peer::finish);
+        assert_eq!(ring.stats().pushed, ring.stats().popped);
+        let all = [ring.producer().unwrap(), ring.producer().unwrap()];
+        assert_eq!(ring.reclaim(), 0);
+        drop(all);
     }
 }
 
