@@ -1,6 +1,6 @@
 //! Many elements with one decision: the cheapest way to move small ones.
 
-use turtle_buffers::{BuildError, Ring, strategy::Spsc};
+use turtle_buffers::{Batch, BuildError, Ring, strategy::Spsc};
 
 fn main() -> Result<(), BuildError> {
     let ring = Ring::<u32, Spsc>::new(256)?;
@@ -9,7 +9,7 @@ fn main() -> Result<(), BuildError> {
     let worker = std::thread::spawn(move || {
         // Waits for room as often as needed, until all are in.
         let pushed = producer
-            .push_batch(&mut readings.into_iter())
+            .push_batch(&mut Batch::new(readings))
             .expect("nobody closes it yet");
         producer.ring().close();
         pushed

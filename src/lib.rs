@@ -29,6 +29,7 @@ mod platform;
 
 pub mod asynchronous;
 pub mod atomic;
+mod batch;
 pub mod check;
 mod core;
 pub mod erased;
@@ -40,6 +41,7 @@ pub mod segment;
 pub mod strategy;
 pub mod wait;
 
+pub use crate::batch::Batch;
 pub use crate::core::Stats;
 pub use error::{BuildError, PopError, PushError, TryPopError, TryPushError};
 pub use options::{OpenMode, Options};

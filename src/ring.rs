@@ -11,6 +11,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::batch::Batch;
 use crate::core::{Core, Dropper, Maker, Role, Stats, Tally};
 use crate::error::{BuildError, PopError, PushError, TryPopError, TryPushError};
 use crate::options::Options;
@@ -539,9 +540,10 @@ impl<T: Send, S: Engine> Producer<T, S> {
         }
     }
 
-    /// Appends as many of `values` as there is room for, in order, with one
-    /// decision, and leaves the others in the iterator. Answers how many, at
-    /// least 1 unless the iterator was empty.
+    /// Appends as many of `values` as there is room for, in order, and leaves
+    /// the others in the batch. Answers how many, at least 1 unless it was
+    /// empty. Whether they are appended with one decision, so that no other
+    /// producer's come between, is the engine's business: its module says.
     ///
     /// `values` is advanced between the claim and the publication of a slot:
     /// keep it cheap (a drained vector, a copied slice). If it panics or ends
@@ -552,7 +554,7 @@ impl<T: Send, S: Engine> Producer<T, S> {
     #[inline]
     pub fn try_push_batch(
         &mut self,
-        values: &mut impl ExactSizeIterator<Item = T>,
+        values: &mut Batch<impl ExactSizeIterator<Item = T>>,
     ) -> Result<usize, TryPushError<()>> {
         let wanted = values.len();
         if wanted == 0 {
@@ -574,10 +576,16 @@ impl<T: Send, S: Engine> Producer<T, S> {
             core.voided();
         });
         let mut ended = false;
-        // SAFETY: this handle's own side; a whole `T` is written for `true`.
+        let Batch { values, back } = values;
+        // An engine hands back one at the most, after it has asked for it.
+        let mut again = None;
+        // SAFETY: this handle's own side; a whole `T` is written for `true`,
+        // and moved out again if it comes back.
         let outcome = unsafe {
-            self.raw
-                .push_run(&mut self.side, wanted, |slot| match values.next() {
+            self.raw.push_run(
+                &mut self.side,
+                wanted,
+                |slot| match back.take().or_else(|| values.next()) {
                     Some(value) => {
                         slot.cast::<T>().write(value);
                         true
@@ -586,8 +594,11 @@ impl<T: Send, S: Engine> Producer<T, S> {
                         ended = true;
                         false
                     }
-                })
+                },
+                |slot| again = Some(slot.cast::<T>().read()),
+            )
         };
+        *back = back.take().or(again);
         std::mem::forget(unwinding);
         match outcome {
             Ok(n) => {
@@ -650,7 +661,7 @@ impl<T: Send, S: Engine> Producer<T, S> {
     /// `Closed` or `Interrupted` with how many had been appended.
     pub fn push_batch(
         &mut self,
-        values: &mut impl ExactSizeIterator<Item = T>,
+        values: &mut Batch<impl ExactSizeIterator<Item = T>>,
     ) -> Result<usize, PushError<usize>> {
         let mut done = 0;
         loop {

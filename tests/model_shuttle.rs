@@ -22,7 +22,7 @@ use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use shuttle::{Config, Runner};
 use turtle_buffers::check::{Log, Op, Recorder, Report, Spec, check};
 use turtle_buffers::strategy::{Arity, Engine, Spsc, Turn};
-use turtle_buffers::{Consumer, PopError, Producer, Ring, TryPopError, TryPushError};
+use turtle_buffers::{Batch, Consumer, PopError, Producer, Ring, TryPopError, TryPushError};
 
 /// Programs a kind, and schedules of each by each scheduler.
 const PROGRAMS: u64 = 60;
@@ -234,9 +234,9 @@ fn perform_put<E: Engine>(
         }
         Put::TryRun(n) => {
             *next += n as u64;
-            match producer
-                .try_push_batch(&mut (first..first + n as u64).collect::<Vec<_>>().into_iter())
-            {
+            match producer.try_push_batch(&mut Batch::new(
+                (first..first + n as u64).collect::<Vec<_>>(),
+            )) {
                 Ok(n) => log.ret_batch(call, (first..first + n as u64).map(Op::Push)),
                 Err(why) => log.ret(call, refused(&why)),
             }
@@ -245,7 +245,7 @@ fn perform_put<E: Engine>(
             // Several decisions: recorded as one call that pushed them all.
             *next += n as u64;
             let values = (first..first + n as u64).collect::<Vec<_>>();
-            match producer.push_batch(&mut values.into_iter()) {
+            match producer.push_batch(&mut Batch::new(values)) {
                 Ok(n) => log.ret_batch(call, (first..first + n as u64).map(Op::Push)),
                 Err(turtle_buffers::PushError::Closed(0)) => log.ret(call, Op::PushClosed),
                 Err(turtle_buffers::PushError::Closed(n)) => {

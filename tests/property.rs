@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use proptest::strategy::Strategy as _;
 use turtle_buffers::erased::{DynRing, Outcome, open};
 use turtle_buffers::{
-    Claim, Options, Peek, PopError, PushError, Ring, RingBuffer, Strategy, TryPopError,
+    Batch, Claim, Options, Peek, PopError, PushError, Ring, RingBuffer, Strategy, TryPopError,
     TryPushError,
 };
 
@@ -238,18 +238,17 @@ fn typed(strategy: Strategy, capacity: usize, calls: &[Call]) {
                 );
             }
             &Call::PushBatch(n) => {
-                let mut values = (model.next..model.next + n as u64)
-                    .collect::<Vec<_>>()
-                    .into_iter();
+                let values = model.next..model.next + n as u64;
+                let mut values = Batch::new(values.collect::<Vec<_>>());
                 let outcome = tx.try_push_batch(&mut values);
                 assert_eq!(values.len(), n - outcome.unwrap_or(0));
                 model.pushed(n, outcome);
             }
             &Call::ShortBatch(gives, says) => {
                 let values = (model.next..model.next + gives as u64).collect::<Vec<_>>();
-                let mut values = Short(values.into_iter(), says);
+                let mut values = Batch::new(Short(values.into_iter(), says));
                 let outcome = tx.try_push_batch(&mut values);
-                let lacking = outcome.is_ok() && values.0.len() == 0 && says > gives;
+                let lacking = outcome.is_ok() && values.into_parts().0.0.len() == 0 && says > gives;
                 model.pushed(if lacking { gives } else { says }, outcome);
                 if lacking {
                     // Claimed for the rest, given up.

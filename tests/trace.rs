@@ -20,7 +20,7 @@ use turtle_buffers::atomic::Step;
 use turtle_buffers::atomic::trace::{self, Event};
 use turtle_buffers::check::{self, History, Op, Spec, check};
 use turtle_buffers::strategy::{Arity, Engine, Spsc, Turn};
-use turtle_buffers::{Consumer, Producer, Ring, TryPopError, TryPushError};
+use turtle_buffers::{Batch, Consumer, Producer, Ring, TryPopError, TryPushError};
 
 /// Rounds of the scenario with threads.
 const ROUNDS: u64 = 150;
@@ -475,7 +475,7 @@ fn spsc_calls_return_within_their_bound() {
         Err(TryPushError::Closed(_)) => Err(TryPushError::Closed(())),
     });
     note("try_push", push, "full");
-    let run = pushing(|tx| tx.try_push_batch(&mut [1, 2, 3].into_iter()));
+    let run = pushing(|tx| tx.try_push_batch(&mut Batch::new([1, 2, 3])));
     note("try_push_batch", run, "full");
     note(
         "try_push_slice",

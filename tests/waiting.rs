@@ -10,7 +10,7 @@ use support::{finishes, wait_until};
 use turtle_buffers::os::thread::thread_cpu_time;
 use turtle_buffers::strategy::{Arity, Engine};
 use turtle_buffers::wait::{RECHECK, RECHECK_PRIVATE};
-use turtle_buffers::{PopError, PushError, Ring};
+use turtle_buffers::{Batch, PopError, PushError, Ring};
 
 fn ring<S: Engine>(capacity: usize) -> Ring<u64, S> {
     Ring::new(capacity).unwrap()
@@ -48,7 +48,7 @@ pub(crate) fn every_sleeping_consumer_gets_its_element<S: Engine>() {
         if round % 2 == 0 {
             (0..n as u64).for_each(|i| tx.push(i).unwrap());
         } else {
-            tx.push_batch(&mut (0..n as u64).collect::<Vec<_>>().into_iter())
+            tx.push_batch(&mut Batch::new((0..n as u64).collect::<Vec<_>>()))
                 .unwrap();
         }
         let mut got: Vec<_> = finishes("the sleepers", || {

@@ -387,7 +387,8 @@ def test_engines_without_records_ignore_participants(name: str, shared_strategy:
     assert turtle_buffers.RingBuffer(4, **options).maxsize == 4  # type: ignore[arg-type]
 
 
-def test_sessions_need_an_engine_with_records(shared: SharedRingBuffer) -> None:
+def test_sessions_need_an_engine_with_records(name: str) -> None:
+    shared = SharedRingBuffer(name, 4, 8, strategy="turn")
     for session in (shared.as_producer, shared.as_consumer):
         with pytest.raises(NotImplementedError, match="no record"):
             session(7)

@@ -113,6 +113,9 @@ pub fn yield_now() {
 /// here: they only make the search larger.
 pub const IN_FLIGHT_LOOKS: u32 = 0;
 
+/// Slots of a ring of few elements whose slots need not be as many.
+pub const LEAST_SLOTS: usize = 1;
+
 /// One word a thread, for the asymmetric barrier.
 struct Lights {
     words: [AtomicU64; loom::MAX_THREADS],

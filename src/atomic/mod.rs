@@ -20,8 +20,8 @@ mod order;
 pub mod trace;
 
 pub use backend::{
-    Gate, GateWait, IN_FLIGHT_LOOKS, SPINS, Tracker, YIELDS, light_barrier, pause, prefetch_read,
-    prefetch_write, yield_now,
+    Gate, GateWait, IN_FLIGHT_LOOKS, LEAST_SLOTS, SPINS, Tracker, YIELDS, light_barrier, pause,
+    prefetch_read, prefetch_write, yield_now,
 };
 pub use order::{Order, Profile, Step, Strict, Tuned, Weakened};
 

@@ -67,6 +67,9 @@ pub const YIELDS: u32 = 0;
 /// Looks at a slot that a call in flight holds, before the last one.
 pub const IN_FLIGHT_LOOKS: u32 = 1;
 
+/// Slots of a ring of few elements whose slots need not be as many.
+pub const LEAST_SLOTS: usize = 1;
+
 /// One pause of a spinning thread: nothing to model.
 pub fn pause() {}
 

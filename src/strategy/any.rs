@@ -218,8 +218,9 @@ macro_rules! define {
                 side: &mut AnyProducer<Sh>,
                 n: usize,
                 fill: impl FnMut(*mut u8) -> bool,
+                back: impl FnMut(*mut u8),
             ) -> Result<usize, PushRefusal> {
-                each!(self, AnyProducer side, |r, s| unsafe { r.push_run(s, n, fill) })
+                each!(self, AnyProducer side, |r, s| unsafe { r.push_run(s, n, fill, back) })
             }
             #[inline]
             unsafe fn pop_run(

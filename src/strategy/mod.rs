@@ -457,13 +457,18 @@ pub unsafe trait RawRing<Sh: Shape>: Clone + Send + Sync + Debug {
     /// first `false` ends the run. Answers how many were pushed, at least 1
     /// unless `fill` refused at once.
     ///
+    /// An engine that decides after the payload is written hands the last one
+    /// to `back` if it finds no room for it then, to be moved out again.
+    ///
     /// # Safety
-    /// As `try_claim`. `fill` writes the whole payload when it answers `true`.
+    /// As `try_claim`. `fill` writes the whole payload when it answers `true`;
+    /// `back` does not panic.
     unsafe fn push_run(
         &self,
         side: &mut Self::Producer,
         n: usize,
         fill: impl FnMut(*mut u8) -> bool,
+        back: impl FnMut(*mut u8),
     ) -> Result<usize, PushRefusal>;
 
     /// Pops up to `n` (at least 1) elements with one decision: `read` is
@@ -494,11 +499,12 @@ pub unsafe trait RawRing<Sh: Shape>: Clone + Send + Sync + Debug {
     ) -> Result<usize, PushRefusal> {
         // SAFETY: the caller's promise; `push_run` asks for at most `n`.
         unsafe {
-            self.push_run(side, n, |slot| {
+            let fill = |slot: *mut u8| {
                 std::ptr::copy_nonoverlapping(from, slot, size);
                 from = from.add(size);
                 true
-            })
+            };
+            self.push_run(side, n, fill, |_| {})
         }
     }
 

@@ -809,6 +809,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
         side: &mut Side,
         n: usize,
         mut fill: impl FnMut(*mut u8) -> bool,
+        _: impl FnMut(*mut u8),
     ) -> Result<usize, PushRefusal> {
         let n = self.begin_push(side, n)?;
         let mut run = Filling::new(self, side);

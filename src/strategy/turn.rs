@@ -973,6 +973,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for TurnRing<Sh, P> {
         pace: &mut Pace,
         n: usize,
         mut fill: impl FnMut(*mut u8) -> bool,
+        _: impl FnMut(*mut u8),
     ) -> Result<usize, PushRefusal> {
         let header = self.header();
         let mut ticket = header.push.load(P::relaxed(PUSH_TICKET));
@@ -1235,11 +1236,12 @@ mod tests {
                         while next < expected + capacity as u64 {
                             if by_runs {
                                 let room = expected + capacity as u64 - next;
-                                let n = ring.push_run(&mut tx, capacity + 1, |slot| {
+                                let fill = |slot: *mut u8| {
                                     slot.cast::<u64>().write(next);
                                     next += 1;
                                     true
-                                });
+                                };
+                                let n = ring.push_run(&mut tx, capacity + 1, fill, |_| {});
                                 assert!((1..=room as usize).contains(&n.unwrap()));
                             } else {
                                 let claim = ring.try_claim(&mut tx).unwrap();

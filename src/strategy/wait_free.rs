@@ -11,41 +11,50 @@
 //!
 //! 1. A slot always holds exactly one *cell*: an empty one in an empty slot, a
 //!    full one in a full slot. Every participant owns one spare cell.
-//! 2. A push writes its value into the spare and swaps that for the slot's
+//! 2. A push writes its elements into the spare and swaps that for the slot's
 //!    empty cell; a pop swaps its spare for the slot's full cell, then reads.
-//!    One exchange of one word decides the position, publishes the value and
+//!    One exchange of one word decides the position, publishes the elements and
 //!    passes the ownership: there is no moment at which a slot is taken and not
 //!    yet written, so nobody can be found halfway.
-//! 3. Each slot has a *phase* that only grows by 1: push number `p` moves the
-//!    phase of slot `p mod capacity` from `2 lap` to `2 lap + 1`, pop number `p`
-//!    on to `2 lap + 2`. Push and pop are the same code with another parity.
-//! 4. Who knows that all positions of its side below `p` are done, and finds
-//!    slot `p` one phase behind, is blocked: full (push) or empty (pop), exact
-//!    at that look. No comparison of two counters.
-//! 5. Who loses often announces its operation. Position `p` has a preferred
-//!    participant, `p mod participants`: everyone looks at its announcement
-//!    first (a word that is read-mostly) and, if there is one, installs a
-//!    *claim* for it instead of an operation of its own. So an announced
-//!    operation is decided within as many positions as there are participants.
+//! 3. A cell is a line and holds a *run* of 1 to 8 elements, as many as fit; a
+//!    run is pushed with one exchange. It has as many positions as elements;
+//!    the slot of its first one holds it, the slots of the others stay as they
+//!    are. Where a run ends another one begins, for everybody.
+//! 4. Each slot has a *phase* that only grows: a push in lap `n` moves it to
+//!    `2n + 1`, the pop of its last element to `2n + 2`. Push and pop are
+//!    the same exchange with another parity. A pop that leaves others of the
+//!    run there copies what it takes, then counts in the word how much is taken.
+//! 5. Who knows that all pops before `p` are done, and finds slot `p` not yet
+//!    pushed, has met an empty ring. Who finds the first element that is left
+//!    `capacity` positions before its own push has met a full one. Both are
+//!    exact at that look; no two counters are compared.
+//! 6. Who loses often announces its operation. Every group of 8 positions has a
+//!    preferred participant: everyone looks at its announcement first (a word
+//!    that is read-mostly) and, if there is one, installs a *claim* for it
+//!    instead of an operation of its own. As every run begins in the group of
+//!    the one before or in the next, an announced operation is decided within
+//!    as many groups as there are participants on its side.
 //!
 //! # State
 //!
 //! | word | meaning |
 //! |---|---|
-//! | `slot[x]` | phase, sealed (1 bit), sequence mod 4, participant + 1, cell. Participant and sequence are 0 in a plain word; otherwise it is a claim |
-//! | `hint[side]` | a lower bound of the first position of the side that is not done |
+//! | `slot[x]` | phase, sealed (1 bit), sequence mod 4, participant + 1, popped of the run, its length - 1, cell. Participant and sequence are 0 in a plain word; otherwise it is a claim |
+//! | `hint[side]` | a lower bound of the first position of the side that is not done, at which a run begins |
+//! | `closed` | bit 0: somebody closes the ring; bit 1: it is closed |
 //! | `announced[side][i]` | 0, or the sequence number of what participant `i` announced |
-//! | `entry[i][side][seq & 1].state` | sequence, status (pending, done, blocked), the cell it got |
-//! | `entry[i][side][seq & 1].cell` | the cell it gives |
-//! | `owner[i]` | 0, or who is participant `i` |
+//! | `entry[side][i][seq & 1].state` | sequence, popped of the run, status (blocked, pending, whole, part), the cell it got |
+//! | `entry[side][i][seq & 1].cell` | the cell it gives |
+//! | `place[side][i]` | who is participant `i`, and in shared memory what it is doing (`wait_free/places.rs`) |
 //!
 //! # Invariants
 //!
 //! * I1: of each side the positions are completed in order; `hint` and each
-//!   participant's own position are never beyond the first that is not.
-//! * I2: a slot's phase only grows by 1; in one phase its word goes plain →
-//!   claim → claim … and never repeats a value, so a compare-exchange that
-//!   succeeds has seen everything.
+//!   participant's own position are never beyond the first that is not, and a
+//!   run begins there.
+//! * I2: a slot's phase only grows, and in one phase the popped part of its
+//!   run; otherwise its word goes plain → claim → claim … and never repeats a
+//!   value, so a compare-exchange that succeeds has seen everything.
 //! * I3: the cells in slots and the spares are each cell once, where an
 //!   operation that is done but not carried out counts as if it were.
 //! * I4: of a pending operation at most one claim is in a slot, that slot is
@@ -53,10 +62,16 @@
 //!   (Who claims reads the slot first and the announcement after it.)
 //! * I5: a dead claim (of an operation that is blocked, or done with another
 //!   cell, or older) is dead for ever; it is overwritten, never rolled back.
-//! * I6: two bits of the sequence tell a slot's claims apart: while a slot is
-//!   next in one phase a participant ends at most one operation of that side.
+//! * I6: two bits of the sequence tell a slot's claims apart: while an element
+//!   is next a participant ends at most one operation of that side that others
+//!   know of.
 //! * I7: an entry is used again two operations later; by then its slot has
 //!   been completed.
+//! * I8: there are `longest run - 1` slots more than elements, so a push that
+//!   has room finds a slot whose run is popped to its end.
+//! * I9: before a slot is used for the next lap the hint of the pops is beyond
+//!   its run; so who finds it used can go on from the hint.
+//! * I10: positions only grow along a cell's way from slot to place to slot.
 //!
 //! # Steps
 //!
@@ -65,9 +80,14 @@
 //! | `SLOT_LOOK` | load slot | acquire | `DECIDE`, `COMPLETE` | the cell is handed over; read before any record (I4) |
 //! | `TURN_LOOK` | load announced | relaxed | – | progress only |
 //! | `DECIDE` | exchange slot | acq_rel | `SLOT_LOOK` | gives the own cell, takes the slot's |
+//! | `TAKE_PART` | exchange slot | acq_rel | `SLOT_LOOK` | takes elements that were copied before; whoever gets the cell later comes after |
 //! | `HINT_PEEK` | load hint | relaxed | – | whether it is worth moving |
 //! | `HINT_MOVE` | exchange hint, once | release | `HINT_READ` | all below are done |
 //! | `HINT_READ` | load hint | acquire | `HINT_MOVE` | the slots below are seen as done |
+//! | `ROOM_HINT` | load hint | acquire | `HINT_MOVE` | so much is popped |
+//! | `ROOM_LOOK` | load slot | acquire | `DECIDE`, `COMPLETE` | where the pops are |
+//! | `ROOM_PEEK` | load hint | relaxed | – | whether it is so far already |
+//! | `ROOM_MOVE` | exchange hint | release | `HINT_READ` | it is before the slot is used again (I9) |
 //! | `PENDING_ANNOUNCED` | load announced | acquire | `ANNOUNCE` | which entry to look at |
 //! | `PENDING_STATE` | load state | acquire | `ANNOUNCE_STATE` | whether it still waits to be decided |
 //! | `CLAIM` | exchange slot | acq_rel | `SLOT_LOOK` | the position is the announced operation's |
@@ -86,58 +106,87 @@
 //! | `OWN_STATE` | load state | acquire | `CONFIRM` | decided by somebody |
 //! | `WITHDRAW` | exchange state | acq_rel | `CONFIRM` | blocked, unless somebody has decided |
 //! | `RETIRE` | store announced | release | `PENDING_ANNOUNCED` | nothing more to help with |
-//! | `GATHER_LOOK`, `AHEAD_LOOK` | load slot | relaxed | – | pacing and prefetching: guesses |
+//! | `GATHER_LOOK` | load slot | relaxed | – | pacing: a guess |
+//! | `GATHER_HINT` | load hint | relaxed | – | pacing: a guess |
+//! | `AHEAD_LOOK` | load slot | relaxed | – | prefetching: a guess |
+//! | `CLOSING_LOOK` | load closed | relaxed | – | somebody wants help with closing; progress only |
+//! | `SEAL_ASK` | or closed | relaxed | – | asks for it |
 //! | `SEAL_LOOK` | load slot | acquire | `DECIDE` | the next position of the pushing side |
 //! | `SEAL_MARK` | exchange slot | acq_rel | `SLOT_LOOK` | no push gets this position |
-//! | `SEAL_NOTE` | store closed | release | `LOOK_CLOSED` | so that nobody has to search |
-//! | `JOIN_LOOK`, `JOIN` | load, exchange owner | acquire | `LEAVE` | takes over cell and sequences |
-//! | `PLACE_READ`, `PLACE_WRITE` | load, store of a place | relaxed | – | between `JOIN` and `LEAVE` of one owner |
+//! | `SEAL_NOTE` | or closed | release | `LOOK_CLOSED` | so that nobody has to search |
+//! | `JOIN_LOOK` | load owner | relaxed | – | whether it is worth trying |
+//! | `JOIN` | exchange owner | acquire | `LEAVE` | takes over cell and sequences |
+//! | `SIT_DOWN` | store owner | release | `RECOVER_LOOK` | in shared memory, under the place's lock |
+//! | `PLACE_READ` | load place | relaxed | – | between `JOIN` and `LEAVE` of one owner |
+//! | `PLACE_WRITE` | store place | relaxed | – | between `JOIN` and `LEAVE` of one owner |
 //! | `LEAVE` | store owner | release | `JOIN` | gives them on |
-//! | `LOOK_SLOT`, `LOOK_HINT`, `LOOK_CLOSED` | loads | acquire | – | lengths and diagnosis |
+//! | `NOTE_WRITE` | store place | release | `RECOVER_PLACE` | what is tried, and what came of it, in this order |
+//! | `NOTE_BEGIN` | store begun | release | `RECOVER_PLACE` | all of the attempt is written down |
+//! | `NOTE_END` | store ended | release | `RECOVER_PLACE` | all of its outcome is |
+//! | `TAG_WRITE` | store tag | relaxed | – | published by `NOTE_BEGIN` and `DECIDE` |
+//! | `TAG_READ` | load tag | relaxed | – | of the own cell |
+//! | `RECOVER_LOOK` | load place | acquire | `LEAVE` | what a place looks like |
+//! | `RECOVER_PLACE` | load place | acquire | `NOTE_BEGIN`, `NOTE_END` | what somebody was doing |
+//! | `RECOVER_ANNOUNCED` | store announced | release | `PENDING_ANNOUNCED` | nobody helps the dead |
+//! | `RECOVER_STATE` | load state | acquire | `CONFIRM` | what was decided for it |
+//! | `RECOVER_WITHDRAW` | exchange state | acq_rel | `CONFIRM` | nothing more will be |
+//! | `RECOVER_SLOT` | load slot | acquire | `DECIDE` | whether its exchange took place |
+//! | `RECOVER_TAG` | load tag | acquire | `TAG_WRITE` | whether its cell was pushed by somebody else |
+//! | `RECOVER_WRITE` | store place | relaxed | – | published by `LEAVE` |
+//! | `LOOK_SLOT` | load slot | acquire | `DECIDE` | lengths and diagnosis |
+//! | `LOOK_HINT` | load hint | acquire | `HINT_MOVE` | lengths and diagnosis |
+//! | `LOOK_CLOSED` | load closed | acquire | `SEAL_NOTE` | whether it is closed |
 //!
 //! # Linearization
 //!
 //! | outcome | step |
 //! |---|---|
-//! | pushed, popped | `DECIDE`, or `CONFIRM` if it was announced |
+//! | pushed, popped | `DECIDE` or `TAKE_PART`, or `CONFIRM` if it was announced |
 //! | `Full`, `Empty` | `BLOCK_LOOK` |
 //! | `Closed` | `SLOT_LOOK` |
+//!
+//! A batch is a sequence of such decisions, one for each run (or part of one).
+//! Its elements stay in order; those of others may come between two runs.
 //!
 //! # Progress
 //!
 //! *Returns and succeeds*: wait-free. A call makes at most a constant number of
-//! fast attempts, then announces itself and is decided within `n` positions,
-//! `n` the number of participants: O(n) own accesses whatever the others do.
-//! Sealing is lock-free. A stopped or killed participant holds up nobody.
-//!
-//! # Not done yet
-//!
-//! Compiled with `--cfg turtle_next` only, and in no table. Missing: a run that
-//! takes from an iterator (`push_run` can find the ring full after it has taken
-//! an element), runs with one decision, rings in shared memory and the records
-//! of the dead, sealing in bounded steps, the number of participants and the
-//! patience as options, spec and tests for all of that.
+//! fast attempts, then announces itself and is decided within `n` groups of
+//! positions, `n` the number of participants on a side: O(n) own accesses
+//! whatever the others do. Sealing asks all who push to seal too, so it ends in
+//! O(n) as well. A conditional pop (`try_take_if`: a record that may be too
+//! long for the caller's buffer) is lock-free: others cannot decide for it.
+//! A stopped or killed participant holds up nobody.
 //!
 //! # Limits
 //!
-//! One outstanding claim or take for each participant; `n` is set when the
-//! ring is built. Phases are told apart over 2^(62 − bits of cells − bits of
-//! participants): see `footprint`.
+//! One outstanding claim or take for each participant; the number of
+//! participants of a side is set when the ring is built. Phases are told apart
+//! over `2^(64 - 9 - bits of cells - bits of participants)`: with 64 threads
+//! about 2^46 elements, and a failure needs a thread that sleeps for exactly so
+//! many inside one call and finds an equal cell. The copy of a part of a run is
+//! read while the cell may be written by its next owner; it is discarded then
+//! and never looked at (as in a sequence lock; bytes, by volatile reads).
+
+mod layout;
+mod places;
+mod slow;
+mod words;
 
 use std::alloc::Layout;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
+use self::layout::{CellLayout, Parts};
+use self::places::Place;
+pub use self::places::Side;
+use self::words::Fields;
 use super::{
-    Arity, Engine, Geometry, Lease, PopRefusal, PushRefusal, RawRing, Shape, SlotLayout, Strategy,
-    Traits,
+    Arity, Direction, Engine, Geometry, Lease, Left, PopRefusal, PushRefusal, RawRing, Shape,
+    Standing, Strategy, Traits,
 };
-use crate::atomic::{
-    Padded, Profile, Tracker, Tuned, Word, fence, mutate::skip, pause, prefetch_read,
-    prefetch_write,
-};
+use crate::atomic::{Padded, Profile, Tracker, Tuned, Word, prefetch_read, prefetch_write};
 use crate::error::BuildError;
-use crate::os::fork::fork_generation;
 
 crate::steps! {
     /// Reads the slot of the own position.
@@ -146,12 +195,22 @@ crate::steps! {
     TURN_LOOK;
     /// Exchanges the own cell for the slot's.
     DECIDE;
+    /// Takes a part of a run.
+    TAKE_PART;
     /// Reads the hint before moving it.
     HINT_PEEK;
     /// Moves the hint.
     HINT_MOVE;
     /// Reads the hint to go on from there.
     HINT_READ;
+    /// Reads how far pops are known to be.
+    ROOM_HINT;
+    /// Looks where they are.
+    ROOM_LOOK;
+    /// Reads the hint of the pops.
+    ROOM_PEEK;
+    /// Moves it before a slot is used again.
+    ROOM_MOVE;
     /// Reads an announcement in order to help.
     PENDING_ANNOUNCED;
     /// Reads whether it is undecided.
@@ -190,8 +249,14 @@ crate::steps! {
     RETIRE;
     /// Sees whether a run has gathered.
     GATHER_LOOK;
+    /// Sees whether the other side has told of a run.
+    GATHER_HINT;
     /// Guesses which cells come next.
     AHEAD_LOOK;
+    /// Sees whether somebody closes the ring.
+    CLOSING_LOOK;
+    /// Asks all who push to help closing.
+    SEAL_ASK;
     /// Sealer reads a slot.
     SEAL_LOOK;
     /// Sealer marks the next position of the pushing side.
@@ -202,12 +267,40 @@ crate::steps! {
     JOIN_LOOK;
     /// Takes a place.
     JOIN;
+    /// Takes a place under its lock.
+    SIT_DOWN;
     /// Reads what the last owner of a place left.
     PLACE_READ;
     /// Leaves something for the next owner.
     PLACE_WRITE;
     /// Gives a place back.
     LEAVE;
+    /// Writes down what is tried, or what came of it.
+    NOTE_WRITE;
+    /// An attempt begins.
+    NOTE_BEGIN;
+    /// It has ended.
+    NOTE_END;
+    /// Marks the own cell before it is pushed.
+    TAG_WRITE;
+    /// Reads the mark of the own cell.
+    TAG_READ;
+    /// Sees whose a place is.
+    RECOVER_LOOK;
+    /// Reads what a participant was doing.
+    RECOVER_PLACE;
+    /// Ends the announcement of somebody dead.
+    RECOVER_ANNOUNCED;
+    /// Reads what was decided for somebody.
+    RECOVER_STATE;
+    /// Takes an operation of somebody dead back.
+    RECOVER_WITHDRAW;
+    /// Reads a slot that somebody dead was to change.
+    RECOVER_SLOT;
+    /// Reads the mark of a cell.
+    RECOVER_TAG;
+    /// Writes down what somebody dead has.
+    RECOVER_WRITE;
     /// Observer reads a slot.
     LOOK_SLOT;
     /// Observer reads a hint.
@@ -225,19 +318,22 @@ impl<P: Profile> Engine for WaitFree<P> {
     const STRATEGY: Option<Strategy> = Some(Strategy::WaitFree);
 }
 
-const PUSH: usize = 0;
-const POP: usize = 1;
+const PUSH: usize = Direction::Push as usize;
+const POP: usize = Direction::Pop as usize;
 
-/// Status of an announced operation.
-const PENDING: u64 = 1;
-const DONE: u64 = 2;
-const BLOCKED: u64 = 3;
-
-/// Set in `Side::armed` while the last call found the ring blocked. No slot word
-/// has these bits, so the next call leaves the short path.
+/// Set in `Side::flags` while the last call found the ring blocked. No slot word
+/// has these bits below a phase, so the next call leaves the short path.
 const ARMED: u64 = 1 << 63;
 /// Set there while the spare is lent by its address.
 const LENT: u64 = 1 << 62;
+
+/// In `Header::closed`: somebody closes the ring.
+const ASKED: u64 = 1;
+/// There: it is closed.
+const SEALED: u64 = 2;
+
+/// Positions that have one preferred participant, as a shift: 8, the longest run.
+const GROUP: u32 = 3;
 
 #[derive(Debug)]
 #[repr(C)]
@@ -260,102 +356,11 @@ struct Entry {
     cell: Word,
 }
 
-/// What a participant announces: of each side two entries, by turns.
+/// What a participant announces: two entries, by turns.
 #[derive(Debug)]
 #[repr(C, align(64))]
 struct Record {
-    entries: [[Entry; 2]; 2],
-}
-
-/// What a participant leaves to the next one.
-#[derive(Debug)]
-#[repr(C, align(64))]
-struct Place {
-    owner: Word,
-    spare: Word,
-    sequence: [Word; 2],
-}
-
-/// Where the parts lie, from the ring's start.
-#[derive(Clone, Copy, Debug)]
-struct Parts {
-    slots: usize,
-    announced: usize,
-    records: usize,
-    places: usize,
-    cells: usize,
-    whole: Layout,
-}
-
-/// How the fields of a slot word lie.
-#[derive(Clone, Copy, Debug)]
-struct Fields {
-    /// Of the cell.
-    cells: u64,
-    /// Shift of participant + 1.
-    participant: u32,
-    /// Of it, unshifted.
-    participants: u64,
-    /// Shift of the sequence.
-    sequence: u32,
-    sealed: u64,
-    /// Shift of the phase, and one phase.
-    phase: u32,
-    one: u64,
-}
-
-impl Fields {
-    fn of(capacity: usize, participants: usize) -> Self {
-        let cell_bits = bits(capacity as u64 + participants as u64);
-        let participant_bits = bits(participants as u64 + 1);
-        let sequence = cell_bits + participant_bits;
-        Self {
-            cells: (1 << cell_bits) - 1,
-            participant: cell_bits,
-            participants: (1 << participant_bits) - 1,
-            sequence,
-            sealed: 1 << (sequence + 2),
-            phase: sequence + 3,
-            one: 1 << (sequence + 3),
-        }
-    }
-    #[inline(always)]
-    fn phase(&self, word: u64) -> u64 {
-        word >> self.phase
-    }
-    #[inline(always)]
-    fn cell(&self, word: u64) -> u64 {
-        word & self.cells
-    }
-    /// Whose claim it is, plus 1; 0: nobody's.
-    #[inline(always)]
-    fn claimant(&self, word: u64) -> u64 {
-        (word >> self.participant) & self.participants
-    }
-    fn sequence(&self, word: u64) -> u64 {
-        (word >> self.sequence) & 3
-    }
-    fn claim(&self, base: u64, sequence: u64, participant: usize, word: u64) -> u64 {
-        base | (word & self.sealed)
-            | (sequence & 3) << self.sequence
-            | (participant as u64 + 1) << self.participant
-            | self.cell(word)
-    }
-    /// A state word.
-    fn state(&self, sequence: u64, status: u64, cell: u64) -> u64 {
-        (sequence << 2 | status) << self.participant | cell
-    }
-    fn state_sequence(&self, state: u64) -> u64 {
-        state >> (self.participant + 2)
-    }
-    fn status(&self, state: u64) -> u64 {
-        (state >> self.participant) & 3
-    }
-}
-
-/// Bits that tell `n` things apart.
-const fn bits(n: u64) -> u32 {
-    u64::BITS - (n - 1).leading_zeros()
+    entries: [Entry; 2],
 }
 
 /// How long to wait, in pauses (11 ns each on the reference machine). All of it
@@ -371,10 +376,6 @@ struct Pacing {
     /// Whether to ask for lines in advance.
     ahead: bool,
 }
-
-const LOOKS: u32 = 8;
-/// After a lost slot; doubled three times.
-const LOST: u32 = 32;
 
 impl Pacing {
     fn of(capacity: usize) -> Self {
@@ -406,12 +407,24 @@ pub struct ExchangeRing<Sh, P> {
     announced: NonNull<Word>,
     records: NonNull<Record>,
     places: NonNull<Place>,
+    /// Elements.
     capacity: usize,
-    /// A power of two.
+    slot_count: usize,
+    cell_count: usize,
+    /// Of each side; a power of two.
     participants: usize,
+    /// How many of them may join.
+    asked: usize,
     patience: u32,
     fields: Fields,
-    layout: SlotLayout,
+    /// In laps that have all these bits runs are of one element.
+    refresh: u64,
+    layout: CellLayout,
+    /// Bytes of an element.
+    size: usize,
+    /// Elements of the longest run.
+    elements: usize,
+    shared: bool,
     pacing: Pacing,
     profile: PhantomData<(Sh, P)>,
 }
@@ -428,48 +441,6 @@ unsafe impl<Sh: Shape, P> Send for ExchangeRing<Sh, P> {}
 // SAFETY: as above.
 unsafe impl<Sh: Shape, P> Sync for ExchangeRing<Sh, P> {}
 
-/// A participant: one producer or one consumer.
-#[derive(Debug)]
-pub struct Side {
-    /// The own position of this side: all below are done (I1).
-    position: u64,
-    /// Its slot.
-    index: usize,
-    /// Its phase, shifted to its place in a slot word.
-    base: u64,
-    /// The cell that this participant owns.
-    spare: u64,
-    /// [`ARMED`] and [`LENT`].
-    armed: u64,
-    sequence: u64,
-    participant: usize,
-    /// From blocked to free without waiting, so many times more.
-    skip: u32,
-    /// The next such number, as a power of 2.
-    missed: u32,
-    /// POP or PUSH.
-    kind: usize,
-    place: NonNull<Place>,
-    /// The process that joined.
-    home: u32,
-}
-
-// SAFETY: the place is words in a region that outlives the side; see `Side`.
-unsafe impl Send for Side {}
-
-impl Drop for Side {
-    fn drop(&mut self) {
-        if self.home != fork_generation() {
-            return; // the parent's
-        }
-        // SAFETY: faces drop the sides before the region.
-        let place = unsafe { self.place.as_ref() };
-        place.spare.store(self.spare, Tuned::relaxed(PLACE_WRITE));
-        place.sequence[self.kind].store(self.sequence, Tuned::relaxed(PLACE_WRITE));
-        place.owner.store(0, Tuned::release(LEAVE));
-    }
-}
-
 /// No slot word: the caller has not seen one that it could exchange for.
 const UNSEEN: u64 = !0;
 
@@ -483,126 +454,132 @@ enum Stop {
 }
 
 /// Whoever takes whatever comes.
-fn any(_: u64) -> bool {
+fn any(_: *mut u8) -> bool {
     true
 }
 
-/// What became of a claim.
-#[derive(PartialEq)]
-enum Resolved {
-    /// The slot has moved on.
-    Moved,
-    /// The claim is nobody's any more: the word counts as a plain one.
-    Dead,
-}
-
 impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
-    const fn cell_layout(size: usize, align: usize) -> SlotLayout {
-        // A line for each: cells wander from slot to slot, so neighbours would
-        // be written by different threads.
-        let align = if align < 64 { 64 } else { align };
-        SlotLayout::of(size_of::<Tracker>(), align_of::<Tracker>(), size, align)
-    }
-
-    #[inline(always)]
-    fn layout(&self) -> SlotLayout {
-        match Sh::STATIC {
-            Some((size, align)) => Self::cell_layout(size, align),
-            None => self.layout,
-        }
-    }
-
-    fn parts(geometry: &Geometry<Sh>) -> Result<Parts, BuildError> {
-        let too_large = |_| {
-            BuildError::Invalid(format!(
-                "{} cells of {} bytes do not fit the address space",
-                geometry.capacity,
-                geometry.shape.size()
-            ))
-        };
-        let n = geometry.participants.next_power_of_two();
-        let (capacity, layout) = (
-            geometry.capacity,
-            Self::cell_layout(geometry.shape.size(), geometry.shape.align()),
-        );
-        let whole = Layout::new::<Header>();
-        let (whole, slots) = whole
-            .extend(Layout::array::<Slot>(capacity).map_err(too_large)?)
-            .map_err(too_large)?;
-        let whole = whole.align_to(128).map_err(too_large)?.pad_to_align();
-        let (whole, announced) = whole
-            .extend(Layout::array::<Word>(2 * n).map_err(too_large)?)
-            .map_err(too_large)?;
-        let (whole, records) = whole
-            .extend(Layout::array::<Record>(n).map_err(too_large)?)
-            .map_err(too_large)?;
-        let (whole, places) = whole
-            .extend(Layout::array::<Place>(n).map_err(too_large)?)
-            .map_err(too_large)?;
-        let bytes = (capacity.checked_add(n))
-            .and_then(|cells| cells.checked_mul(layout.stride))
-            .unwrap_or(usize::MAX);
-        let cells = Layout::from_size_align(bytes, layout.align.max(128)).map_err(too_large)?;
-        let (whole, cells) = whole.extend(cells).map_err(too_large)?;
-        Ok(Parts {
-            slots,
-            announced,
-            records,
-            places,
-            cells,
-            whole: whole.pad_to_align(),
-        })
-    }
-
     #[inline(always)]
     fn header(&self) -> &Header {
         // SAFETY: `attach` requires a ring there for as long as a view is used.
         unsafe { self.header.as_ref() }
     }
 
-    /// A slot's word; the caller's index is below the capacity.
+    /// A slot's word; the caller's index is below the number of slots.
     #[inline(always)]
     fn slot(&self, index: usize) -> &Word {
-        debug_assert!(index < self.capacity);
-        // SAFETY: index < capacity, so the slot lies inside the region.
+        debug_assert!(index < self.slot_count);
+        // SAFETY: the slot lies inside the region.
         unsafe { &(*self.slots.as_ptr().add(index)).word }
+    }
+
+    /// Whose turn it is at a position.
+    #[inline(always)]
+    fn turn(&self, position: u64) -> usize {
+        (position >> GROUP) as usize & (self.participants - 1)
     }
 
     #[inline(always)]
     fn announced<const S: usize>(&self, participant: usize) -> &Word {
+        self.announced_of(S, participant)
+    }
+
+    #[inline(always)]
+    fn announced_of(&self, side: usize, participant: usize) -> &Word {
         let participant = participant & (self.participants - 1);
+        let index = side * self.participants + participant;
         // SAFETY: two rows of `participants` words.
-        unsafe {
-            &*self
-                .announced
-                .as_ptr()
-                .add(S * self.participants + participant)
-        }
+        unsafe { &*self.announced.as_ptr().add(index) }
     }
 
     /// The entry of a participant's operation; any numbers are brought into range.
     fn entry(&self, participant: usize, side: usize, sequence: u64) -> &Entry {
         let participant = participant & (self.participants - 1);
-        // SAFETY: below the number of records.
-        let record = unsafe { &*self.records.as_ptr().add(participant) };
-        &record.entries[side & 1][(sequence & 1) as usize]
+        let index = (side & 1) * self.participants + participant;
+        // SAFETY: two rows of `participants` records.
+        let record = unsafe { &*self.records.as_ptr().add(index) };
+        &record.entries[(sequence & 1) as usize]
+    }
+
+    /// The layout of a cell: a constant, if the shape is one.
+    #[inline(always)]
+    fn layout(&self) -> CellLayout {
+        match Sh::STATIC {
+            Some((size, align)) if self.shared => CellLayout::of(size, align, true),
+            Some((size, align)) => CellLayout::of(size, align, false),
+            None => self.layout,
+        }
     }
 
     #[inline(always)]
-    fn lease(&self, cell: u64) -> Lease {
-        let cells = self.capacity + self.participants;
+    fn cell(&self, cell: u64) -> *mut u8 {
         let mut index = cell as usize;
-        if index >= cells {
+        if index >= self.cell_count {
             index = 0; // a cell no ring writes: spoilt data, not a wild access
         }
-        let layout = self.layout();
         // SAFETY: below the number of cells, so inside the region.
+        unsafe { self.cells.as_ptr().add(index * self.layout().stride) }
+    }
+
+    /// Element `i` of a cell.
+    #[inline(always)]
+    fn element(&self, cell: u64, i: usize) -> Lease {
+        let layout = self.layout();
+        let i = i.min(layout.elements - 1);
+        let size = Sh::STATIC.map_or(self.size, |(size, _)| size);
+        let at = self.cell(cell);
+        // SAFETY: an element of a cell, inside the region.
         unsafe {
-            let at = self.cells.as_ptr().add(index * layout.stride);
             Lease {
-                payload: at.add(layout.offset),
+                payload: at.add(layout.payload + i * size),
                 tracker: at.cast(),
                 ticket: cell,
+            }
+        }
+    }
+
+    /// Element `i` of what was taken last.
+    #[inline(always)]
+    fn taken(&self, side: &Side, i: usize) -> Lease {
+        if side.aside {
+            self.taken_aside(side, i)
+        } else {
+            self.element(side.spare, side.from + i)
+        }
+    }
+
+    #[cold]
+    fn taken_aside(&self, side: &Side, i: usize) -> Lease {
+        let i = i.min(self.elements - 1);
+        let place = side.place();
+        Lease {
+            // SAFETY: the aside holds as many elements as a run.
+            payload: unsafe { place.aside().add(i * self.size) },
+            tracker: &raw const place.tracker,
+            ticket: side.spare,
+        }
+    }
+
+    /// Copies `n` elements that somebody else may be overwriting: what it reads
+    /// is used only if the slot's word turns out to be unchanged.
+    fn copy_aside(&self, side: &Side, from: *const u8, n: usize) {
+        let bytes = n.min(self.elements) * self.size;
+        let to = side.place().aside();
+        let words = if self.size.is_multiple_of(8) {
+            bytes / 8
+        } else {
+            0
+        };
+        // SAFETY: both are inside the region and aligned to the element, hence
+        // to 8 if that is what is copied; the aside is this participant's.
+        // Volatile, because the other owner may write meanwhile.
+        unsafe {
+            for i in 0..words {
+                let word = from.cast::<u64>().add(i).read_volatile();
+                to.cast::<u64>().add(i).write(word);
+            }
+            for i in 8 * words..bytes {
+                to.add(i).write(from.add(i).read_volatile());
             }
         }
     }
@@ -615,42 +592,44 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
     /// Goes to `position`, from anywhere.
     #[cold]
     fn jump<const S: usize>(&self, side: &mut Side, position: u64) {
-        let capacity = self.capacity as u64;
+        let count = self.slot_count as u64;
         side.position = position;
-        side.index = (position % capacity) as usize;
-        side.base = self.base(position / capacity, S);
+        side.index = (position % count) as usize;
+        side.base = self.base(position / count, S);
     }
 
-    /// Goes to the next position.
+    /// Goes on by a run.
     #[inline(always)]
-    fn step_on<const S: usize>(&self, side: &mut Side) {
-        side.position += 1;
-        side.index += 1;
-        if side.index == self.capacity {
-            side.index = 0;
+    fn step_on<const S: usize>(&self, side: &mut Side, n: u64) {
+        let was = side.position;
+        side.position += n;
+        side.index += n as usize;
+        if side.index >= self.slot_count {
+            side.index -= self.slot_count;
             side.base = side.base.wrapping_add(2 * self.fields.one);
         }
-        if side.position.is_multiple_of(8) {
-            self.new_line::<S>(side);
+        if (was ^ side.position) >> GROUP != 0 {
+            self.new_group::<S>(side, n);
         }
     }
 
-    /// The own position begins a new line of slots: looks ahead, tells others.
+    /// The own position is in a new group: looks ahead, tells others.
     #[inline(always)]
-    fn new_line<const S: usize>(&self, side: &Side) {
+    fn new_group<const S: usize>(&self, side: &mut Side, n: u64) {
         if self.pacing.ahead && side.skip == 0 {
             let ahead = |by: usize| {
                 let index = side.index + by;
-                if index >= self.capacity {
-                    index - self.capacity
+                if index >= self.slot_count {
+                    index - self.slot_count
                 } else {
                     index
                 }
             };
             prefetch_write(std::ptr::from_ref(self.slot(ahead(16))).cast());
-            for by in 8..16 {
+            let cells = if n == 1 { 8..16 } else { 8..9 };
+            for by in cells {
                 let word = self.slot(ahead(by)).load(P::relaxed(AHEAD_LOOK));
-                let payload = self.lease(self.fields.cell(word)).payload;
+                let payload = self.cell(self.fields.cell(word));
                 if S == PUSH {
                     prefetch_write(payload);
                 } else {
@@ -659,6 +638,9 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
             }
         }
         self.move_hint(S, side.position);
+        if S == PUSH && self.header().closed.load(P::relaxed(CLOSING_LOOK)) != 0 {
+            side.limit = 0; // the next push helps to close
+        }
     }
 
     #[inline]
@@ -671,436 +653,186 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
         }
     }
 
-    /// The slot's word shows the own position as done: goes on, whole laps at once.
-    fn advance<const S: usize>(&self, side: &mut Side, word: u64) {
-        let lap = (self.fields.phase(word).wrapping_sub(1 + S as u64)) / 2;
-        let next = lap
-            .wrapping_mul(self.capacity as u64)
-            .wrapping_add(side.index as u64 + 1);
-        let far = next.wrapping_sub(side.position) > 1;
-        if far || next.is_multiple_of(8) {
-            let hint = self.header().hint[S].load(P::acquire(HINT_READ));
-            return self.jump::<S>(side, next.max(hint));
+    /// After a claim was carried out: moves the hint, if that begins a group.
+    fn tell(&self, side: usize, index: usize, claim: u64) {
+        let hint = self.header().hint[side].load(P::relaxed(HINT_PEEK));
+        let (count, phase) = (self.slot_count as u64, self.fields.phase(claim));
+        // The word has the low bits of the lap; the hint is not far off.
+        let lap = hint / count;
+        let bits = !0 >> (self.fields.phase + 1);
+        let mut laps = (phase >> 1).wrapping_sub(lap) & bits;
+        if laps > bits / 2 {
+            return; // older than the hint
         }
-        side.position = next;
-        side.index += 1;
-        side.base = self.base(lap, S);
-        if side.index == self.capacity {
-            side.index = 0;
-            side.base = self.base(lap.wrapping_add(1), S);
-        }
-    }
-
-    /// Puts the own spare into the next position of the side and takes what is there.
-    #[inline(always)]
-    fn exchange<const S: usize>(&self, side: &mut Side) -> Result<(), Stop> {
-        let word = self.slot(side.index).load(P::acquire(SLOT_LOOK));
-        match self.exchange_once::<S>(side, word) {
-            true => Ok(()),
-            false => self.exchange_more::<S, true>(side, any),
+        laps += lap;
+        let position = laps.wrapping_mul(count) + index as u64;
+        let length = if side == POP {
+            self.fields.length(claim)
+        } else {
+            1
+        };
+        if (position ^ (position + length)) >> GROUP != 0 {
+            self.move_hint(side, position + length);
         }
     }
 
-    /// The expected case: nobody moved since the last call, nobody wants help.
-    /// `word` is what the slot held, seen in this call.
+    /// After a success: the next push may take the short path.
+    #[inline]
+    fn open_way(&self, side: &mut Side) {
+        side.limit = if self.patience == 0 { 0 } else { side.room };
+    }
+
+    /// The expected case of a push: nobody moved since the last call, there is
+    /// room, nobody wants help. `word` is what the slot held, seen in this call;
+    /// `n` elements are in the spare.
     #[inline(always)]
-    fn exchange_once<const S: usize>(&self, side: &mut Side, word: u64) -> bool {
-        let slot = self.slot(side.index);
-        if (word ^ side.base ^ side.armed) & !self.fields.cells != 0 {
+    fn push_once(&self, side: &mut Side, word: u64, n: u64) -> bool {
+        let next = side.base.wrapping_add(self.fields.one);
+        let barred = word & self.fields.barred != 0;
+        if side.position + n > side.limit
+            || word.wrapping_sub(next).cast_signed() >= 0
+            || barred
+            || (n > 1 && n > self.longest(side))
+        {
             return false;
         }
-        let turn = self.announced::<S>(side.position as usize);
+        let turn = self.announced::<PUSH>(self.turn(side.position));
         if turn.load(P::relaxed(TURN_LOOK)) != 0 {
             return false;
         }
-        let mine = side.base.wrapping_add(self.fields.one) | side.spare;
+        self.note_attempt(side, word, n);
+        let mine = next | self.fields.run_of(n) | side.spare;
+        let slot = self.slot(side.index);
         if slot
             .compare_exchange(word, mine, P::acq_rel(DECIDE))
             .is_err()
         {
+            self.note_lost(side);
             return false;
         }
         side.spare = self.fields.cell(word);
-        self.step_on::<S>(side);
+        self.note_done(side, n);
+        self.step_on::<PUSH>(side, n);
         true
     }
 
-    #[cold]
-    #[inline(never)]
-    fn exchange_more<const S: usize, const SURE: bool>(
-        &self,
-        side: &mut Side,
-        mut accept: impl FnMut(u64) -> bool,
-    ) -> Result<(), Stop> {
-        let fields = &self.fields;
-        let (mut lost, mut turns) = (0, 0);
-        let most = 4 * self.patience + 64;
-        // Others cannot ask whether this call would take what they find: who is
-        // not sure does not announce, and goes on by itself.
-        while !SURE || (lost < self.patience && turns < most) {
-            turns += 1;
-            let slot = self.slot(side.index);
-            let word = slot.load(P::acquire(SLOT_LOOK));
-            let done = self.ahead_of(word, side);
-            if done > 0 {
-                self.advance::<S>(side, word);
-                continue;
-            }
-            if fields.claimant(word) != 0 && self.resolve(side.index, word) == Resolved::Moved {
-                lost += 1;
-                continue;
-            }
-            // From here on the word is unclaimed, or its claim is dead.
-            if word & fields.sealed != 0 && (S == PUSH || done < 0) {
-                return self.closed();
-            }
-            if done < 0 {
-                if side.armed & ARMED == 0 && side.skip == 0 {
-                    pauses(self.pacing.poll); // the other side gets away undisturbed
-                }
-                if self.still(slot, word) {
-                    side.armed |= ARMED;
-                    return Err(Stop::Blocked);
-                }
-                lost += 1;
-                continue;
-            }
-            if side.armed & ARMED != 0 && self.patience > 0 {
-                // Blocked before, free now: begin a run, not a lock-step.
-                side.armed &= !ARMED;
-                if side.skip > 0 {
-                    side.skip -= 1;
-                } else if self.pacing.goal > 1 {
-                    self.gather::<S>(side);
-                    continue;
-                }
-            }
-            if let Some((other, sequence)) = self.pending::<S>(side.position as usize) {
-                self.claim_for(side, word, other, sequence);
-                lost += 1;
-                continue;
-            }
-            if !SURE && !accept(fields.cell(word)) {
-                if self.still(slot, word) {
-                    return Err(Stop::Declined);
-                }
-                continue;
-            }
-            let mine = (side.base.wrapping_add(fields.one) | side.spare) | word & fields.sealed;
-            if slot
-                .compare_exchange(word, mine, P::acq_rel(DECIDE))
-                .is_ok()
-            {
-                side.spare = fields.cell(word);
-                self.step_on::<S>(side);
-                return Ok(());
-            }
-            if lost < 4 {
-                pauses(LOST << lost);
-            }
-            lost = lost.saturating_add(1);
-        }
-        self.announce::<S>(side)
-    }
-
-    /// How many phases the slot is ahead of what this side is about to do.
+    /// Likewise of a pop that takes what is left of the run, `n` elements at
+    /// the most: how many.
     #[inline(always)]
-    fn ahead_of(&self, word: u64, side: &Side) -> i64 {
-        let phase = self.fields.phase(word);
-        phase
-            .wrapping_sub(self.fields.phase(side.base))
-            .cast_signed()
-    }
-
-    /// Waits (a bounded time) until a run is ready. Where that does not help
-    /// (request and reply, a slow peer) it is left alone for a while.
-    #[cold]
-    fn gather<const S: usize>(&self, side: &mut Side) {
-        let position = side.position + self.pacing.goal as u64 - 1;
-        let capacity = self.capacity as u64;
-        let slot = self.slot((position % capacity) as usize);
-        let wanted = 2 * (position / capacity) + S as u64;
-        for _ in 0..LOOKS {
-            pauses(self.pacing.look);
-            if self.fields.phase(slot.load(P::relaxed(GATHER_LOOK))) >= wanted {
-                side.missed = 0;
-                return;
-            }
-        }
-        side.skip = 8 << side.missed;
-        side.missed = (side.missed + 1).min(7);
-    }
-
-    /// Whether the slot is unchanged: blocked is decided here.
-    fn still(&self, slot: &Word, word: u64) -> bool {
-        // ORDER: seq_cst: an answer must not be older than what this thread
-        // (or one it heard from) did before the call.
-        fence(P::seq_cst(BLOCK_FENCE));
-        skip(BLOCK_LOOK) || slot.load(P::acquire(BLOCK_LOOK)) == word
-    }
-
-    #[cold]
-    fn closed<T>(&self) -> Result<T, Stop> {
-        // The sealer may have died before it said so.
-        self.header().closed.store(1, P::release(SEAL_NOTE));
-        Err(Stop::Closed)
-    }
-
-    /// The undecided operation of the participant whose turn it is, if it announced one.
-    fn pending<const S: usize>(&self, turn: usize) -> Option<(usize, u64)> {
-        let participant = turn & (self.participants - 1);
-        let sequence = self
-            .announced::<S>(participant)
-            .load(P::acquire(PENDING_ANNOUNCED));
-        if sequence == 0 {
+    fn pop_once(&self, side: &mut Side, word: u64, most: u64) -> Option<u64> {
+        let fields = &self.fields;
+        // For single elements a run is one, and its field 0.
+        let run = if most == 1 { 0 } else { fields.run };
+        if (word ^ side.base ^ side.flags) & !(fields.cells | run) != 0 {
             return None;
         }
-        let entry = self.entry(participant, S, sequence);
-        let state = entry.state.load(P::acquire(PENDING_STATE));
-        (self.fields.state_sequence(state) == sequence && self.fields.status(state) == PENDING)
-            .then_some((participant, sequence))
-    }
-
-    /// Claims the own position for somebody, and carries the claim out.
-    fn claim_for(&self, side: &Side, word: u64, participant: usize, sequence: u64) {
-        let claim = self.fields.claim(side.base, sequence, participant, word);
+        let (left, length) = if most == 1 {
+            (1, 1)
+        } else {
+            (fields.left(word), fields.length(word))
+        };
+        if left > most {
+            return None;
+        }
+        let turn = self.announced::<POP>(self.turn(side.position));
+        if turn.load(P::relaxed(TURN_LOOK)) != 0 {
+            return None;
+        }
+        self.note_attempt(side, word, left);
+        let keep = if most == 1 {
+            0
+        } else {
+            fields.length_field(word)
+        };
+        let mine = side.base.wrapping_add(fields.one) | keep | side.spare;
         let slot = self.slot(side.index);
         if slot
-            .compare_exchange(word, claim, P::acq_rel(CLAIM))
-            .is_ok()
+            .compare_exchange(word, mine, P::acq_rel(DECIDE))
+            .is_err()
         {
-            self.resolve(side.index, claim);
+            self.note_lost(side);
+            return None;
         }
-    }
-
-    /// Decides the operation of a claim that was seen in a slot, and carries it out.
-    #[cold]
-    #[inline(never)]
-    fn resolve(&self, index: usize, claim: u64) -> Resolved {
-        let fields = &self.fields;
-        let (phase, cell) = (fields.phase(claim), fields.cell(claim));
-        let participant = (fields.claimant(claim).wrapping_sub(1)) as usize;
-        let entry = self.entry(participant, phase as usize, fields.sequence(claim));
-        let slot = self.slot(index);
-        let mut state = entry.state.load(P::acquire(RESOLVE_STATE));
-        let sequence = fields.state_sequence(state);
-        if sequence & 3 != fields.sequence(claim) {
-            return Resolved::Dead;
-        }
-        let done = fields.state(sequence, DONE, cell);
-        if fields.status(state) == PENDING {
-            // Without this look a late helper could confirm a newer operation of
-            // the same two bits for a slot that has moved on.
-            if !skip(RESOLVE_SLOT) && slot.load(P::acquire(RESOLVE_SLOT)) != claim {
-                return Resolved::Moved;
-            }
-            state = match entry
-                .state
-                .compare_exchange(state, done, P::acq_rel(CONFIRM))
-            {
-                Ok(_) => done,
-                Err(_) => entry.state.load(P::acquire(CONFIRM_SEEN)),
-            };
-        }
-        if state != done {
-            return Resolved::Dead;
-        }
-        let given = fields.cell(entry.cell.load(P::acquire(RESOLVE_CELL)));
-        let next = (phase.wrapping_add(1) << fields.phase) | claim & fields.sealed | given;
-        if slot
-            .compare_exchange(claim, next, P::acq_rel(COMPLETE))
-            .is_ok()
-        {
-            let position = (phase >> 1)
-                .wrapping_mul(self.capacity as u64)
-                .wrapping_add(index as u64 + 1);
-            if position.is_multiple_of(8) {
-                self.move_hint((phase & 1) as usize, position);
-            }
-        }
-        Resolved::Moved
-    }
-
-    /// The slow way: lets everybody help.
-    #[cold]
-    #[inline(never)]
-    fn announce<const S: usize>(&self, side: &mut Side) -> Result<(), Stop> {
-        let fields = &self.fields;
-        side.sequence += 1;
-        let (me, sequence) = (side.participant, side.sequence);
-        let entry = self.entry(me, S, sequence);
-        let pending = fields.state(sequence, PENDING, 0);
-        entry.cell.store(side.spare, P::relaxed(ANNOUNCE_CELL));
-        entry.state.store(pending, P::release(ANNOUNCE_STATE));
-        self.announced::<S>(me)
-            .store(sequence, P::release(ANNOUNCE));
-        fence(P::seq_cst(ANNOUNCE_FENCE));
-        let outcome = loop {
-            let state = entry.state.load(P::acquire(OWN_STATE));
-            if fields.status(state) == DONE {
-                side.spare = fields.cell(state);
-                break Ok(());
-            }
-            let slot = self.slot(side.index);
-            let word = slot.load(P::acquire(SLOT_LOOK));
-            let done = self.ahead_of(word, side);
-            if done > 0 {
-                self.advance::<S>(side, word);
-                continue;
-            }
-            if fields.claimant(word) != 0 && self.resolve(side.index, word) == Resolved::Moved {
-                continue;
-            }
-            let sealed = word & fields.sealed != 0;
-            let stop = match done < 0 {
-                true if !self.still(slot, word) => continue,
-                true if sealed => Some(Stop::Closed),
-                true => Some(Stop::Blocked),
-                false if sealed && S == PUSH => Some(Stop::Closed),
-                false => None,
-            };
-            if let Some(stop) = stop {
-                let blocked = fields.state(sequence, BLOCKED, 0);
-                if entry
-                    .state
-                    .compare_exchange(pending, blocked, P::acq_rel(WITHDRAW))
-                    .is_ok()
-                {
-                    break Err(stop);
-                }
-                continue; // somebody has completed it
-            }
-            let (participant, sequence) = self
-                .pending::<S>(side.position as usize)
-                .unwrap_or((me, sequence));
-            self.claim_for(side, word, participant, sequence);
+        side.spare = fields.cell(word);
+        side.from = if most == 1 {
+            0
+        } else {
+            fields.popped(word) as usize
         };
-        self.announced::<S>(me).store(0, P::release(RETIRE));
-        match outcome {
-            Err(Stop::Closed) => self.closed(),
-            Err(Stop::Blocked) => {
-                side.armed |= ARMED;
-                outcome
-            }
-            other => other,
-        }
+        side.aside = false;
+        self.note_done(side, left);
+        self.step_on::<POP>(side, length);
+        Some(left)
     }
 
-    /// Whether the side's next position is known to be blocked, found out
-    /// without giving anything. It may also leave that to the exchange.
+    /// Pops 1 to `most` elements.
     #[inline(always)]
-    fn look_before<const S: usize>(&self, side: &mut Side) -> Result<u64, Stop> {
+    fn pop_some(&self, side: &mut Side, most: u64) -> Result<u64, Stop> {
         let word = self.slot(side.index).load(P::acquire(SLOT_LOOK));
-        match (word ^ side.base ^ side.armed & LENT) & !self.fields.cells {
-            0 => Ok(word),
-            _ => self.look_closer::<S>(side),
+        match self.pop_once(side, word, most) {
+            Some(n) => Ok(n),
+            None => self.take::<true>(side, most, any),
         }
     }
 
-    #[cold]
-    #[inline(never)]
-    fn look_closer<const S: usize>(&self, side: &mut Side) -> Result<u64, Stop> {
-        if side.armed & LENT != 0 {
-            return Ok(UNSEEN); // the caller says why not
-        }
-        for _ in 0..4 {
-            let slot = self.slot(side.index);
-            let word = slot.load(P::acquire(SLOT_LOOK));
-            let done = self.ahead_of(word, side);
-            if done > 0 {
-                self.advance::<S>(side, word);
-                continue;
-            }
-            if self.fields.claimant(word) != 0 && self.resolve(side.index, word) == Resolved::Moved
-            {
-                continue;
-            }
-            if word & self.fields.sealed != 0 && (S == PUSH || done < 0) {
-                return self.closed();
-            }
-            if done < 0 {
-                if side.armed & ARMED == 0 && side.skip == 0 {
-                    pauses(self.pacing.poll);
-                }
-                if !self.still(slot, word) {
-                    continue;
-                }
-                side.armed |= ARMED;
-                return Err(Stop::Blocked);
-            }
-            break;
-        }
-        Ok(UNSEEN)
-    }
-
-    /// Takes a place as a participant.
-    fn join<const S: usize>(&self) -> Result<Side, BuildError> {
-        let me = u64::from(std::process::id()) | 1 << 32;
-        for participant in 0..self.participants {
-            // SAFETY: below the number of places.
-            let place = unsafe { self.places.add(participant) };
-            // SAFETY: words in the region.
-            let words = unsafe { place.as_ref() };
-            if words.owner.load(P::relaxed(JOIN_LOOK)) != 0
-                || words
-                    .owner
-                    .compare_exchange(0, me, P::acquire(JOIN))
-                    .is_err()
-            {
-                continue;
-            }
-            let mut side = Side {
-                position: 0,
-                index: 0,
-                base: 0,
-                spare: self.fields.cell(words.spare.load(P::relaxed(PLACE_READ))),
-                armed: if self.patience == 0 { ARMED } else { 0 },
-                sequence: words.sequence[S].load(P::relaxed(PLACE_READ)),
-                participant,
-                skip: 0,
-                missed: 0,
-                kind: S,
-                place,
-                home: fork_generation(),
-            };
-            let hint = self.header().hint[S].load(P::acquire(HINT_READ));
-            self.jump::<S>(&mut side, hint);
-            return Ok(side);
-        }
-        Err(BuildError::NoHandle(format!(
-            "all {} participants are out; drop or release one, or build the ring for more (max_threads)",
-            self.participants
-        )))
-    }
-
-    /// The first position of a side that is not done, at some moment of the call.
-    fn frontier(&self, side: usize) -> u64 {
-        let capacity = self.capacity as u64;
-        let mut position = self.header().hint[side].load(P::acquire(LOOK_HINT));
+    /// The first position of a side that is not done, at some moment of the
+    /// call; and the run that it is in begins at the first answer.
+    fn frontier<const S: usize>(&self) -> (u64, u64) {
+        let count = self.slot_count as u64;
+        let mut position = self.header().hint[S].load(P::acquire(LOOK_HINT));
         // A hint is behind by as much as is in flight; others move on meanwhile,
         // and a hostile process may have written anything.
-        for _ in 0..self.capacity + 16 * self.participants {
-            let index = position % capacity;
-            let word = self.slot(index as usize).load(P::acquire(LOOK_SLOT));
-            let phase = self.fields.phase(word);
-            if phase <= 2 * (position / capacity) + side as u64 {
+        for _ in 0..self.slot_count + 16 * self.participants {
+            let word = self.slot((position % count) as usize);
+            let word = word.load(P::acquire(LOOK_SLOT));
+            let base = self.base(position / count, S);
+            let phases = word.wrapping_sub(base).cast_signed() >> self.fields.phase;
+            if phases <= 0 {
+                let inside = S == POP && phases == 0;
+                let popped = if inside { self.fields.popped(word) } else { 0 };
+                return (position, position + popped);
+            }
+            position = self.after::<S>(position, word).max(position);
+        }
+        (position, position)
+    }
+
+    /// Marks the next position of the pushing side, and notes that it is done.
+    fn mark_sealed(&self) {
+        let count = self.slot_count as u64;
+        // In a ring that nobody spoils it ends when everybody that pushes has
+        // seen that it is asked for.
+        for _ in 0..64 * (self.slot_count + self.participants) {
+            let (position, _) = self.frontier::<PUSH>();
+            let index = (position % count) as usize;
+            let slot = self.slot(index);
+            let word = slot.load(P::acquire(SEAL_LOOK));
+            let next = self
+                .base(position / count, PUSH)
+                .wrapping_add(self.fields.one);
+            if word.wrapping_sub(next).cast_signed() >= 0 {
+                continue; // this position was pushed meanwhile
+            }
+            if word & self.fields.sealed != 0 {
                 break;
             }
-            let lap = (phase - 1 - side as u64) / 2;
-            position = lap.wrapping_mul(capacity).wrapping_add(index + 1);
+            if self.fields.claimant(word) != 0 && self.carry_out(index, word) {
+                continue;
+            }
+            let sealed = self.fields.plain(word) | self.fields.sealed;
+            if slot
+                .compare_exchange(word, sealed, P::acq_rel(SEAL_MARK))
+                .is_ok()
+            {
+                break;
+            }
         }
-        position
+        self.header().closed.fetch_or(SEALED, P::release(SEAL_NOTE));
     }
 }
 
-fn pauses(n: u32) {
-    for _ in 0..n {
-        pause();
-    }
-}
-
-// SAFETY: linearizable at the steps of the module's table (I1-I7); the checks
-// are listed under Evidence.
+// SAFETY: linearizable at the steps of the module's table (I1-I9); the checks
+// are listed in docs/guarantees.md.
 unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for ExchangeRing<Sh, P> {
     const TRAITS: Traits = Traits {
         name: "wait_free",
@@ -1108,8 +840,8 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for ExchangeRing<Sh, P> {
         consumers: Arity::Many,
         returns: "always, within O(participants) of its own shared accesses",
         stopped_thread: "holds up nobody",
-        survives_kill: false,
-        shared: false,
+        survives_kill: true,
+        shared: true,
         records: true,
         source: "own design: the exchange ring, after Herlihy 1991, Kogan and Petrank 2012",
         steps: STEPS,
@@ -1118,12 +850,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for ExchangeRing<Sh, P> {
     type Consumer = Side;
 
     fn footprint(geometry: &Geometry<Sh>) -> Result<Layout, BuildError> {
-        if geometry.capacity as u64 > 1 << 32 || geometry.participants > 1 << 16 {
-            return Err(BuildError::Invalid(
-                "capacity is above 2^32, or max_threads above 65,536".into(),
-            ));
-        }
-        Self::parts(geometry).map(|parts| parts.whole)
+        Parts::of(geometry).map(|parts| parts.whole)
     }
 
     unsafe fn init(at: NonNull<u8>, geometry: &Geometry<Sh>) {
@@ -1135,37 +862,39 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for ExchangeRing<Sh, P> {
                 (&raw mut (*header).hint[side].0).write(Word::new(0));
             }
             (&raw mut (*header).closed.0).write(Word::new(0));
-            for index in 0..ring.capacity {
+            for index in 0..ring.slot_count {
                 (&raw mut (*ring.slots.as_ptr().add(index)).word).write(Word::new(index as u64));
             }
-            for participant in 0..ring.participants {
-                for side in 0..2 {
-                    let word = ring.announced.add(side * ring.participants + participant);
-                    word.write(Word::new(0));
-                    let record = ring.records.as_ptr().add(participant);
-                    for turn in 0..2 {
-                        let entry = &raw mut (*record).entries[side][turn];
-                        (&raw mut (*entry).state).write(Word::new(0));
-                        (&raw mut (*entry).cell).write(Word::new(0));
-                    }
-                    let place = ring.places.as_ptr().add(participant);
-                    (&raw mut (*place).sequence[side]).write(Word::new(0));
+            for i in 0..2 * ring.participants {
+                ring.announced.add(i).write(Word::new(0));
+                for turn in 0..2 {
+                    let entry = &raw mut (*ring.records.as_ptr().add(i)).entries[turn];
+                    (&raw mut (*entry).state).write(Word::new(0));
+                    (&raw mut (*entry).cell).write(Word::new(0));
                 }
-                let place = ring.places.as_ptr().add(participant);
-                (&raw mut (*place).owner).write(Word::new(0));
-                (&raw mut (*place).spare).write(Word::new((ring.capacity + participant) as u64));
+                ring.places
+                    .add(i)
+                    .write(Place::new((ring.slot_count + i) as u64));
             }
-            for cell in 0..ring.capacity + ring.participants {
+            for cell in 0..ring.cell_count {
                 let at = ring.cells.as_ptr().add(cell * ring.layout.stride);
                 at.cast::<Tracker>().write(Tracker::new());
+                if ring.shared {
+                    at.add(ring.layout.tag).cast::<Word>().write(Word::new(0));
+                }
             }
         }
     }
 
     unsafe fn attach(at: NonNull<u8>, geometry: &Geometry<Sh>) -> Self {
         let parts =
-            Self::parts(geometry).expect("the footprint of this geometry was computed before");
-        let participants = geometry.participants.next_power_of_two();
+            Parts::of(geometry).expect("the footprint of this geometry was computed before");
+        let (size, align) = (geometry.shape.size(), geometry.shape.align());
+        let layout = CellLayout::of(size, align, geometry.shared);
+        let fields = parts.fields;
+        // Once in so many laps every slot is used (`longest`).
+        let bits = u64::BITS - fields.phase;
+        let refresh = ((1 << (bits - 6)) - 1) << (fields.phase + 1);
         // SAFETY: the offsets lie inside the footprint.
         unsafe {
             Self {
@@ -1176,10 +905,17 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for ExchangeRing<Sh, P> {
                 records: at.add(parts.records).cast(),
                 places: at.add(parts.places).cast(),
                 capacity: geometry.capacity,
-                participants,
+                slot_count: parts.slot_count,
+                cell_count: parts.cell_count,
+                participants: parts.participants,
+                asked: geometry.participants,
                 patience: geometry.patience,
-                fields: Fields::of(geometry.capacity, participants),
-                layout: Self::cell_layout(geometry.shape.size(), geometry.shape.align()),
+                fields,
+                refresh,
+                layout,
+                size,
+                elements: layout.elements,
+                shared: geometry.shared,
                 pacing: Pacing::of(geometry.capacity),
                 profile: PhantomData,
             }
@@ -1189,20 +925,20 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for ExchangeRing<Sh, P> {
     unsafe fn finish(&self) {
         // SAFETY: the caller is the last user; `init` wrote these words.
         unsafe {
-            for index in 0..self.capacity {
+            for index in 0..self.slot_count {
                 self.slots.add(index).drop_in_place();
             }
-            for participant in 0..self.participants {
-                self.announced.add(participant).drop_in_place();
-                self.announced
-                    .add(self.participants + participant)
-                    .drop_in_place();
-                self.records.add(participant).drop_in_place();
-                self.places.add(participant).drop_in_place();
+            for i in 0..2 * self.participants {
+                self.announced.add(i).drop_in_place();
+                self.records.add(i).drop_in_place();
+                self.places.add(i).drop_in_place();
             }
-            for cell in 0..self.capacity + self.participants {
+            for cell in 0..self.cell_count {
                 let at = self.cells.as_ptr().add(cell * self.layout.stride);
                 at.cast::<Tracker>().drop_in_place();
+                if self.shared {
+                    at.add(self.layout.tag).cast::<Word>().drop_in_place();
+                }
             }
             self.header.drop_in_place();
         }
@@ -1213,8 +949,8 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for ExchangeRing<Sh, P> {
     }
 
     fn positions(&self) -> (u64, u64) {
-        let popped = self.frontier(POP);
-        (self.frontier(PUSH), popped)
+        let (_, popped) = self.frontier::<POP>();
+        (self.frontier::<PUSH>().1, popped)
     }
 
     fn new_producer(&self) -> Result<Side, BuildError> {
@@ -1225,25 +961,68 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for ExchangeRing<Sh, P> {
         self.join::<POP>()
     }
 
+    fn places(&self) -> usize {
+        self.asked
+    }
+
+    fn standing(&self, direction: Direction, place: usize) -> (Standing, u64) {
+        self.standing_of(direction as usize, place)
+    }
+
+    unsafe fn recover(&self, direction: Direction, place: usize) -> Left {
+        self.recover_at(direction as usize, place)
+    }
+
+    unsafe fn producer_at(&self, place: usize, session: u64) -> Side {
+        self.occupy::<PUSH>(place, session)
+    }
+
+    unsafe fn consumer_at(&self, place: usize, session: u64) -> Side {
+        self.occupy::<POP>(place, session)
+    }
+
+    unsafe fn take_orphans(&self, place: usize, n: usize, read: impl FnMut(*mut u8)) -> usize {
+        self.orphans_at(place, n, read)
+    }
+
+    unsafe fn forget(&self, direction: Direction, place: usize) {
+        self.forget_at(direction as usize, place);
+    }
+
+    fn helps_of_producer(side: &Side) -> u64 {
+        side.helps
+    }
+
+    fn helps_of_consumer(side: &Side) -> u64 {
+        side.helps
+    }
+
     #[inline(always)]
     unsafe fn try_claim(&self, side: &mut Side) -> Result<Lease, PushRefusal> {
-        match self.look_before::<PUSH>(side) {
-            Ok(_) if side.armed & LENT != 0 => Err(PushRefusal::Lent),
-            Ok(word) => Ok(Lease {
-                ticket: word, // what the commit expects to find
-                ..self.lease(side.spare)
-            }),
-            Err(stop) => Err(stop.into()),
-        }
+        let word = self.slot(side.index).load(P::acquire(SLOT_LOOK));
+        let next = side.base.wrapping_add(self.fields.one);
+        let free = side.position < side.limit
+            && word.wrapping_sub(next).cast_signed() < 0
+            && word & self.fields.barred == 0;
+        let word = if free {
+            word // what the commit expects to find
+        } else {
+            self.look_before_push(side)?;
+            UNSEEN
+        };
+        Ok(Lease {
+            ticket: word,
+            ..self.element(side.spare, 0)
+        })
     }
 
     #[inline(always)]
     unsafe fn try_commit(&self, side: &mut Side, claim: Lease) -> Result<(), (Lease, PushRefusal)> {
-        if self.exchange_once::<PUSH>(side, claim.ticket) {
+        if claim.ticket != UNSEEN && self.push_once(side, claim.ticket, 1) {
             return Ok(());
         }
-        match self.exchange_more::<PUSH, true>(side, any) {
-            Ok(()) => Ok(()),
+        match self.push_more(side, 1) {
+            Ok(_) => Ok(()),
             Err(stop) => Err((claim, stop.into())),
         }
     }
@@ -1254,14 +1033,13 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for ExchangeRing<Sh, P> {
     unsafe fn try_take_if(
         &self,
         side: &mut Side,
-        mut accept: impl FnMut(*mut u8) -> bool,
+        accept: impl FnMut(*mut u8) -> bool,
     ) -> Result<Option<Lease>, PopRefusal> {
-        if side.armed & LENT != 0 {
+        if side.flags & LENT != 0 {
             return Err(PopRefusal::Lent);
         }
-        let likes = |cell| accept(self.lease(cell).payload);
-        match self.exchange_more::<POP, false>(side, likes) {
-            Ok(()) => Ok(Some(self.lease(side.spare))),
+        match self.take::<false>(side, 1, accept) {
+            Ok(_) => Ok(Some(self.taken(side, 0))),
             Err(Stop::Declined) => Ok(None),
             Err(stop) => Err(stop.into()),
         }
@@ -1270,39 +1048,47 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for ExchangeRing<Sh, P> {
     #[inline(always)]
     unsafe fn try_take(&self, side: &mut Side) -> Result<Lease, PopRefusal> {
         let word = self.slot(side.index).load(P::acquire(SLOT_LOOK));
-        if !self.exchange_once::<POP>(side, word) {
-            if side.armed & LENT != 0 {
+        if self.pop_once(side, word, 1).is_none() {
+            if side.flags & LENT != 0 {
                 return Err(PopRefusal::Lent);
             }
-            self.exchange_more::<POP, true>(side, any)?;
+            self.take::<true>(side, 1, any)?;
+            return Ok(self.taken(side, 0));
         }
-        Ok(self.lease(side.spare))
+        Ok(self.element(side.spare, 0))
     }
 
     #[inline(always)]
     unsafe fn push_straight(&self, side: &mut Side, write: impl FnOnce(*mut u8)) -> bool {
         let word = self.slot(side.index).load(P::acquire(SLOT_LOOK));
-        if (word ^ side.base ^ side.armed) & !self.fields.cells != 0 {
+        let next = side.base.wrapping_add(self.fields.one);
+        if side.position >= side.limit
+            || word.wrapping_sub(next).cast_signed() >= 0
+            || word & self.fields.barred != 0
+        {
             return false;
         }
         // SAFETY: the own spare, which is not lent.
-        unsafe { self.lease(side.spare).write(write) };
-        self.exchange_once::<PUSH>(side, word)
+        unsafe { self.element(side.spare, 0).write(write) };
+        self.push_once(side, word, 1)
     }
 
     #[inline(always)]
     unsafe fn pop_straight(&self, side: &mut Side, read: impl FnOnce(*mut u8)) -> bool {
         let word = self.slot(side.index).load(P::acquire(SLOT_LOOK));
-        if !self.exchange_once::<POP>(side, word) {
+        if self.pop_once(side, word, 1).is_none() {
             return false;
         }
         // SAFETY: the cell is this participant's now.
-        unsafe { self.lease(side.spare).read(read) };
+        unsafe { self.element(side.spare, 0).read(read) };
+        self.note_given(side);
         true
     }
 
     #[inline(always)]
-    unsafe fn release(&self, _: &mut Side, _: Lease) {}
+    unsafe fn release(&self, side: &mut Side, _: Lease) {
+        self.note_given(side);
+    }
 
     #[inline]
     unsafe fn push_run(
@@ -1310,6 +1096,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for ExchangeRing<Sh, P> {
         side: &mut Side,
         n: usize,
         mut fill: impl FnMut(*mut u8) -> bool,
+        mut back: impl FnMut(*mut u8),
     ) -> Result<usize, PushRefusal> {
         let mut pushed = 0;
         while pushed < n {
@@ -1319,8 +1106,15 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for ExchangeRing<Sh, P> {
                 if !unsafe { claim.write(&mut fill) } {
                     return Ok(false);
                 }
-                self.exchange::<PUSH>(side).map_err(PushRefusal::from)?;
-                Ok(true)
+                // SAFETY: the caller's promise; the payload is written.
+                match unsafe { self.try_commit(side, claim) } {
+                    Ok(()) => Ok(true),
+                    Err((claim, why)) => {
+                        // SAFETY: still the own spare.
+                        unsafe { claim.write(&mut back) };
+                        Err(why)
+                    }
+                }
             });
             match pushing {
                 Ok(true) => pushed += 1,
@@ -1339,13 +1133,86 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for ExchangeRing<Sh, P> {
         n: usize,
         mut read: impl FnMut(*mut u8),
     ) -> Result<usize, PopRefusal> {
+        if side.flags & LENT != 0 {
+            return Err(PopRefusal::Lent);
+        }
         let mut popped = 0;
         while popped < n {
-            match self.exchange::<POP>(side) {
-                Ok(()) => {
-                    // SAFETY: the cell is this participant's now.
-                    unsafe { self.lease(side.spare).read(&mut read) };
-                    popped += 1;
+            match self.pop_some(side, (n - popped) as u64) {
+                Ok(got) => {
+                    for i in 0..got as usize {
+                        // SAFETY: the elements are this participant's now.
+                        unsafe { self.taken(side, i).read(&mut read) };
+                    }
+                    self.note_given(side);
+                    popped += got as usize;
+                }
+                Err(stop) if popped == 0 => return Err(stop.into()),
+                Err(_) => break,
+            }
+        }
+        Ok(popped)
+    }
+
+    #[inline]
+    unsafe fn push_copies(
+        &self,
+        side: &mut Side,
+        from: *const u8,
+        n: usize,
+        size: usize,
+    ) -> Result<usize, PushRefusal> {
+        if side.flags & LENT != 0 {
+            return Err(PushRefusal::Lent);
+        }
+        let mut pushed = 0;
+        while pushed < n {
+            let run = (n - pushed).min(self.layout().elements);
+            let spare = self.element(side.spare, 0);
+            // SAFETY: the own spare has room for a run; `from` has `n` elements.
+            unsafe {
+                let from = from.add(pushed * size);
+                spare.write(|to| std::ptr::copy_nonoverlapping(from, to, run * size));
+            }
+            let word = self.slot(side.index).load(P::acquire(SLOT_LOOK));
+            if self.push_once(side, word, run as u64) {
+                pushed += run;
+                continue;
+            }
+            match self.push_more(side, run as u64) {
+                Ok(done) => pushed += done as usize,
+                Err(stop) if pushed == 0 => return Err(stop.into()),
+                Err(_) => break,
+            }
+        }
+        Ok(pushed)
+    }
+
+    #[inline]
+    unsafe fn pop_copies(
+        &self,
+        side: &mut Side,
+        to: *mut u8,
+        n: usize,
+        size: usize,
+    ) -> Result<usize, PopRefusal> {
+        if side.flags & LENT != 0 {
+            return Err(PopRefusal::Lent);
+        }
+        let mut popped = 0;
+        while popped < n {
+            match self.pop_some(side, (n - popped) as u64) {
+                Ok(got) => {
+                    // SAFETY: what was taken lies in a row and is this
+                    // participant's now; `to` has room for `n`.
+                    unsafe {
+                        let to = to.add(popped * size);
+                        self.taken(side, 0).read(|from| {
+                            std::ptr::copy_nonoverlapping(from, to, got as usize * size);
+                        });
+                    }
+                    self.note_given(side);
+                    popped += got as usize;
                 }
                 Err(stop) if popped == 0 => return Err(stop.into()),
                 Err(_) => break,
@@ -1355,17 +1222,17 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for ExchangeRing<Sh, P> {
     }
 
     fn note_claim(&self, side: &mut Side) {
-        side.armed |= LENT;
+        side.lend();
     }
 
     fn note_take(&self, side: &mut Side) {
-        side.armed |= LENT;
+        side.lend();
     }
 
     unsafe fn claim_at(&self, side: &mut Side, payload: *mut u8) -> Option<Lease> {
-        let lease = self.lease(side.spare);
-        (side.armed & LENT != 0 && lease.payload == payload).then(|| {
-            side.armed &= !LENT;
+        let lease = self.element(side.spare, 0);
+        (side.flags & LENT != 0 && lease.payload == payload).then(|| {
+            side.flags &= !LENT;
             Lease {
                 ticket: UNSEEN,
                 ..lease
@@ -1374,55 +1241,44 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for ExchangeRing<Sh, P> {
     }
 
     unsafe fn taken_at(&self, side: &mut Side, payload: *mut u8) -> Option<Lease> {
-        // SAFETY: the caller's promise is the same.
-        unsafe { self.claim_at(side, payload) }
+        let lease = self.taken(side, 0);
+        (side.flags & LENT != 0 && lease.payload == payload).then(|| {
+            side.flags &= !LENT;
+            lease
+        })
     }
 
     fn seal(&self) -> bool {
-        let capacity = self.capacity as u64;
-        loop {
-            let position = self.frontier(PUSH);
-            let index = (position % capacity) as usize;
-            let slot = self.slot(index);
-            let word = slot.load(P::acquire(SEAL_LOOK));
-            if self.fields.phase(word) > 2 * (position / capacity) {
-                continue; // this position was pushed meanwhile
-            }
-            if word & self.fields.sealed != 0 {
-                break;
-            }
-            if self.fields.claimant(word) != 0 && self.resolve(index, word) == Resolved::Moved {
-                continue;
-            }
-            let plain = word & !((self.fields.sealed - 1) & !self.fields.cells);
-            if slot
-                .compare_exchange(word, plain | self.fields.sealed, P::acq_rel(SEAL_MARK))
-                .is_ok()
-            {
-                break;
-            }
-        }
-        self.header().closed.store(1, P::release(SEAL_NOTE));
+        self.header().closed.fetch_or(ASKED, P::relaxed(SEAL_ASK));
+        self.mark_sealed();
         true
     }
 
     fn is_sealed(&self) -> bool {
-        self.header().closed.load(P::acquire(LOOK_CLOSED)) != 0
+        self.header().closed.load(P::acquire(LOOK_CLOSED)) & SEALED != 0
     }
 
     unsafe fn for_each_left(&self, mut f: impl FnMut(*mut u8)) {
-        let capacity = self.capacity as u64;
-        let first = self.frontier(POP);
-        for position in first..first + capacity {
-            let index = (position % capacity) as usize;
+        let count = self.slot_count as u64;
+        let (mut position, _) = self.frontier::<POP>();
+        let end = position + self.slot_count as u64;
+        while position < end {
+            let index = (position % count) as usize;
             let mut word = self.slot(index).load(P::acquire(LOOK_SLOT));
-            if self.fields.claimant(word) != 0 && self.resolve(index, word) == Resolved::Moved {
+            if self.fields.claimant(word) != 0 && self.carry_out(index, word) {
                 word = self.slot(index).load(P::acquire(LOOK_SLOT));
             }
-            if self.fields.phase(word) != 2 * (position / capacity) + 1 {
+            let base = self.base(position / count, POP);
+            let phases = word.wrapping_sub(base).cast_signed() >> self.fields.phase;
+            if phases < 0 {
                 break;
             }
-            f(self.lease(self.fields.cell(word)).payload);
+            if phases == 0 {
+                for i in self.fields.popped(word)..self.fields.length(word) {
+                    f(self.element(self.fields.cell(word), i as usize).payload);
+                }
+            }
+            position += self.fields.length(word);
         }
     }
 }

@@ -194,12 +194,13 @@ unsafe impl<Sh: Shape, R: RawRing<Sh>, const HOW: u8> RawRing<Sh> for Wrong<R, H
         side: &mut R::Producer,
         n: usize,
         fill: impl FnMut(*mut u8) -> bool,
+        back: impl FnMut(*mut u8),
     ) -> Result<usize, PushRefusal> {
         if self.closed() {
             return Err(PushRefusal::Closed);
         }
         // SAFETY: the caller's promise.
-        unsafe { self.ring.push_run(side, n, fill) }
+        unsafe { self.ring.push_run(side, n, fill, back) }
     }
 
     unsafe fn pop_run(

@@ -255,13 +255,16 @@ impl<E: Engine> Pusher<E> {
         let mut next = values.iter();
         // SAFETY: as above; a whole word is written for `true`.
         let pushed = unsafe {
-            self.queue
-                .raw()
-                .push_run(&mut self.side, values.len(), |payload| {
+            self.queue.raw().push_run(
+                &mut self.side,
+                values.len(),
+                |payload| {
                     next.next()
                         .map(|value| payload.cast::<u64>().write(*value))
                         .is_some()
-                })
+                },
+                |_| {},
+            )
         };
         match pushed {
             Ok(n) => Answer::Pushed(n),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use turtle_buffers::erased::{self, DynConsumer, DynRing, Outcome};
 use turtle_buffers::strategy::Engine;
-use turtle_buffers::{Options, PopError, PushError, Ring, TryPopError, TryPushError};
+use turtle_buffers::{Batch, Options, PopError, PushError, Ring, TryPopError, TryPushError};
 
 use super::by_hand::client;
 use super::clients::{Client, traits};
@@ -213,7 +213,7 @@ fn wait_both<E: Engine>() -> String {
 fn wait_runs<E: Engine>() -> String {
     let ring = Ring::<u64, E>::new(2).unwrap();
     let (mut producer, mut consumer) = (ring.producer().unwrap(), ring.consumer().unwrap());
-    let other = thread::spawn(move || producer.push_batch(&mut vec![1, 2].into_iter()).unwrap());
+    let other = thread::spawn(move || producer.push_batch(&mut Batch::new(vec![1, 2])).unwrap());
     let mut got = Vec::new();
     while got.len() < 2 {
         consumer.pop_batch(&mut got, 2).unwrap();

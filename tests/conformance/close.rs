@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use turtle_buffers::strategy::Engine;
-use turtle_buffers::{PopError, PushError, TryPopError, TryPushError};
+use turtle_buffers::{Batch, PopError, PushError, TryPopError, TryPushError};
 
 use crate::one_of_each;
 use crate::support::{finishes, wait_until};
@@ -51,14 +51,14 @@ pub(crate) fn every_kind_of_push_is_refused_after_closing<S: Engine>() {
     let (ring, mut tx, mut rx) = one_of_each::<u32, S>(4);
     tx.push(1).unwrap();
     ring.clone().close(); // by any handle
-    let mut values = [2, 3].into_iter();
+    let mut values = Batch::new([2, 3]);
     assert_eq!(
         tx.try_push_batch(&mut values),
         Err(TryPushError::Closed(()))
     );
     assert_eq!(tx.push_batch(&mut values), Err(PushError::Closed(0)));
     assert_eq!(
-        values.as_slice(),
+        values.clone().collect::<Vec<_>>(),
         [2, 3],
         "nothing was taken from the iterator"
     );
@@ -131,7 +131,7 @@ pub(crate) fn closing_wakes_everyone_who_waits<S: Engine>() {
     tx.push(0).unwrap();
     let pusher = std::thread::spawn(move || {
         let single = tx.push(1);
-        let batch = tx.push_batch(&mut [2, 3].into_iter());
+        let batch = tx.push_batch(&mut Batch::new([2, 3]));
         (single, batch)
     });
     wait_until("the pusher sleeps", || ring.stats().waits > 0);
@@ -144,7 +144,7 @@ pub(crate) fn closing_wakes_everyone_who_waits<S: Engine>() {
     drop(rx);
 
     let (ring, mut tx, rx) = one_of_each::<u32, S>(2);
-    let pusher = std::thread::spawn(move || tx.push_batch(&mut (0..5)));
+    let pusher = std::thread::spawn(move || tx.push_batch(&mut Batch::new((0..5))));
     wait_until("the batch sleeps", || ring.stats().waits > 0);
     assert!(ring.is_full());
     ring.close();
@@ -261,7 +261,7 @@ pub(crate) fn an_interrupt_ends_waits_once<S: Engine>() {
     let waits = ring.stats().waits;
     let pusher = std::thread::spawn(move || {
         let single = tx.push("back".into());
-        let batch = tx.push_batch(&mut vec!["x".to_string()].into_iter());
+        let batch = tx.push_batch(&mut Batch::new(vec!["x".to_string()]));
         (single, batch)
     });
     wait_until("the pusher sleeps", || ring.stats().waits > waits);
@@ -288,7 +288,7 @@ pub(crate) fn a_blocked_batch_goes_in_whole<S: Engine>() {
     for capacity in [1, 3, 8] {
         let (ring, mut tx, mut rx) = one_of_each::<u64, S>(capacity);
         let pusher = std::thread::spawn(move || {
-            tx.push_batch(&mut (0..500_u64).collect::<Vec<_>>().into_iter())
+            tx.push_batch(&mut Batch::new((0..500_u64).collect::<Vec<_>>()))
         });
         let got = finishes("batches", move || {
             let mut out = Vec::new();

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use turtle_buffers::strategy::Engine;
-use turtle_buffers::{Ring, TryPopError, TryPushError};
+use turtle_buffers::{Batch, Ring, TryPopError, TryPushError};
 
 use crate::one_of_each;
 
@@ -119,10 +119,7 @@ pub(crate) fn what_was_popped_is_dropped_by_its_owner<S: Engine>() {
 pub(crate) fn batches_drop_nothing_twice<S: Engine>() {
     let notes = Notes::default();
     let (ring, mut tx, mut rx) = one_of_each::<Noted, S>(3);
-    let mut values = (0..5)
-        .map(|i| notes.make(i))
-        .collect::<Vec<_>>()
-        .into_iter();
+    let mut values = Batch::new((0..5).map(|i| notes.make(i)).collect::<Vec<_>>());
     assert_eq!(tx.try_push_batch(&mut values).ok(), Some(3));
     let mut out = Vec::new();
     assert_eq!(rx.try_pop_batch(&mut out, 2), Ok(2));
@@ -221,13 +218,13 @@ pub(crate) fn a_batch_whose_iterator_breaks_loses_nothing<S: Engine>() {
             for panics in [true, false] {
                 let notes = Notes::default();
                 let (_ring, mut tx, mut rx) = one_of_each::<Noted, S>(capacity);
-                let mut values = Breaks {
+                let mut values = Batch::new(Breaks {
                     notes: notes.clone(),
                     given: 0,
                     gives,
                     says: capacity,
                     panics,
-                };
+                });
                 let outcome = catch_unwind(AssertUnwindSafe(|| tx.try_push_batch(&mut values)));
                 match outcome {
                     Err(_) => assert!(panics),
@@ -268,8 +265,9 @@ pub(crate) fn a_blocking_batch_ends_with_its_iterator<S: Engine>() {
     impl ExactSizeIterator for Liar {}
     for gives in 0..3 {
         let (_ring, mut tx, _rx) = one_of_each::<u32, S>(8);
-        let done =
-            crate::support::finishes("a batch of a liar", move || tx.push_batch(&mut Liar(gives)));
+        let done = crate::support::finishes("a batch of a liar", move || {
+            tx.push_batch(&mut Batch::new(Liar(gives)))
+        });
         assert_eq!(done, Ok(gives as usize));
     }
 }
@@ -302,12 +300,9 @@ pub(crate) fn zero_sized_elements_are_counted<S: Engine>() {
         assert_eq!(out.len(), capacity);
         drop(out);
         assert_eq!(DROPS.load(Ordering::Relaxed), 1 + capacity);
-        let n = tx.try_push_batch(
-            &mut (0..capacity)
-                .map(|_| Nothing)
-                .collect::<Vec<_>>()
-                .into_iter(),
-        );
+        let n = tx.try_push_batch(&mut Batch::new(
+            (0..capacity).map(|_| Nothing).collect::<Vec<_>>(),
+        ));
         assert_eq!(n.unwrap_or(0), capacity);
         drop((ring, tx, rx));
         assert_eq!(DROPS.load(Ordering::Relaxed), 1 + 2 * capacity);

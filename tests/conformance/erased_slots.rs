@@ -105,7 +105,10 @@ pub(crate) fn a_peeked_slot_is_released_once(strategy: Strategy) {
                 unsafe { std::slice::from_raw_parts(slot, len) },
                 element(16, lap)
             );
-            assert!(matches!(ring.put(&[0; 16]), Outcome::Full | Outcome::Busy));
+            if !strategy.traits().records {
+                // Otherwise the consumer has given a cell of its own for it.
+                assert!(matches!(ring.put(&[0; 16]), Outcome::Full | Outcome::Busy));
+            }
             assert_eq!(
                 ring.abandon(slot.cast_mut()),
                 Outcome::Invalid,

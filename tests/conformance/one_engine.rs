@@ -2,7 +2,7 @@
 
 use turtle_buffers::erased::Outcome;
 use turtle_buffers::strategy::{Any, Arity, Spsc, Turn};
-use turtle_buffers::{BuildError, Ring, RingBuffer, Strategy, TryPopError, TryPushError};
+use turtle_buffers::{Batch, BuildError, Ring, RingBuffer, Strategy, TryPopError, TryPushError};
 
 use crate::erased::{Checked, element, records, ring};
 use crate::one_of_each;
@@ -56,14 +56,16 @@ fn spsc_a_leaked_guard_is_lent_again() {
 fn spsc_a_long_run_is_seen_before_it_ends() {
     let (_ring, mut tx, mut rx) = one_of_each::<[u64; 100], Spsc>(32);
     let mut seen = Vec::new();
-    let mut values = (0..20_u32).map(u64::from).map(|n| {
+    let values = (0..20_u32).map(u64::from).map(|n| {
         seen.extend(rx.try_iter().map(|value| value[0]));
         if n < 5 {
             assert!(seen.is_empty(), "4 KiB are five slots and a bit");
         }
         [n; 100]
     });
+    let mut values = Batch::new(values);
     assert_eq!(tx.try_push_batch(&mut values), Ok(20));
+    drop(values);
     assert!(seen.len() >= 12, "{seen:?}");
     seen.extend(rx.try_iter().map(|value| value[0]));
     assert_eq!(seen, (0..20).collect::<Vec<_>>());

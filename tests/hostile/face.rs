@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use turtle_buffers::erased::{self, DynRing, Outcome};
-use turtle_buffers::{BuildError, Options, Ring, RingBuffer};
+use turtle_buffers::{Batch, BuildError, Options, Ring, RingBuffer};
 
 use crate::support::Random;
 
@@ -98,7 +98,7 @@ pub(crate) fn typed_call(
                 }
                 1 => {
                     let many = vec![value; random.below(40)];
-                    let _ = tx.try_push_batch(&mut many.into_iter());
+                    let _ = tx.try_push_batch(&mut Batch::new(many));
                 }
                 2 => {
                     if let Ok(mut claim) = tx.try_claim() {

@@ -1,6 +1,7 @@
 //! Forked children.
 
 use super::*;
+use turtle_buffers::Batch;
 
 /// Runs `body` in a forked child; answers what it answers, a small number.
 pub(crate) fn in_child(body: impl FnOnce() -> i32) -> i32 {
@@ -43,7 +44,7 @@ fn typed_private(strategy: Strategy) {
         assert_eq!(tx.try_push(2), Err(TryPushError::Closed(2)));
         assert_eq!(tx.push(3), Err(PushError::Closed(3)), "nobody to wait for");
         assert_eq!(
-            tx.try_push_batch(&mut [4].into_iter()),
+            tx.try_push_batch(&mut Batch::new([4])),
             Err(TryPushError::Closed(()))
         );
         assert_eq!(tx.try_push_slice(&[5]), Err(TryPushError::Closed(())));

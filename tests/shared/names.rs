@@ -1,6 +1,7 @@
 //! Names: finding, refusing, removing, permissions.
 
 use super::*;
+use turtle_buffers::Batch;
 
 #[test]
 fn what_exists_and_what_does_not_is_said() {
@@ -270,7 +271,7 @@ fn typed_and_erased_rings_are_the_same_ring() {
         for lap in 0..7_u64 {
             let mut tx = typed.producer().unwrap();
             tx.push(lap).unwrap();
-            tx.push_batch(&mut [lap + 1, lap + 2].into_iter()).unwrap();
+            tx.push_batch(&mut Batch::new([lap + 1, lap + 2])).unwrap();
             drop(tx);
             let mut got = [0_u64; 3];
             let mut done = 0;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use turtle_buffers::os::machine::machine;
 use turtle_buffers::os::thread::pin_to_core;
 use turtle_buffers::strategy::Engine;
-use turtle_buffers::{Consumer, Options, Producer, Ring, Strategy, TryPopError};
+use turtle_buffers::{Batch, Consumer, Options, Producer, Ring, Strategy, TryPopError};
 
 /// A throughput run's shape.
 #[derive(Clone, Copy, Debug)]
@@ -238,7 +238,7 @@ fn push_all<S: Engine>(producer: &mut Producer<u64, S>, base: u64, count: u64, b
             producer.try_push(next).map(|()| 1).map_err(|_| ())
         } else {
             let upto = end.min(next + batch as u64);
-            let mut values = Exact { next, end: upto };
+            let mut values = Batch::new(Exact { next, end: upto });
             producer.try_push_batch(&mut values).map_err(|_| ())
         };
         match pushed {

@@ -6,7 +6,8 @@ use std::marker::PhantomData;
 use turtle_buffers::os::segment::Segment;
 use turtle_buffers::strategy::{Any, Engine};
 use turtle_buffers::{
-    Consumer, OpenMode, Options, PopError, Producer, PushError, Ring, TryPopError, TryPushError,
+    Batch, Consumer, OpenMode, Options, PopError, Producer, PushError, Ring, TryPopError,
+    TryPushError,
 };
 
 use crate::worlds::{Answer, Outcome};
@@ -154,7 +155,7 @@ impl<S: Engine> Push for Producer<u64, S> {
     }
     #[inline(always)]
     fn try_push_batch(&mut self, values: &[u64]) -> (Answer, usize) {
-        match Producer::try_push_batch(self, &mut values.iter().copied()) {
+        match Producer::try_push_batch(self, &mut Batch::new(values.iter().copied())) {
             Ok(count) => (Answer::Done, count),
             Err(error) => (refused(&error), 0),
         }

@@ -1,0 +1,145 @@
+//! Where the parts of an exchange ring lie.
+
+use std::alloc::Layout;
+
+use super::words::LONGEST;
+use super::{Fields, Header, Place, Record, Slot};
+use crate::atomic::{LEAST_SLOTS, Tracker, Word};
+use crate::error::BuildError;
+use crate::strategy::{Geometry, Shape};
+
+/// A line, which moves between caches as one.
+const LINE: usize = 64;
+/// Before the payload in shared memory: who pushed the cell last.
+pub(super) const TAG_BYTES: usize = 8;
+/// Fewer bits than that for the phase would come round too soon.
+const LEAST_PHASE_BITS: u32 = 20;
+
+/// How a cell lies: tracker, tag (in shared memory), then its elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct CellLayout {
+    /// From the cell to its tag.
+    pub(super) tag: usize,
+    /// From the cell to its first element.
+    pub(super) payload: usize,
+    /// From cell to cell.
+    pub(super) stride: usize,
+    pub(super) align: usize,
+    /// Elements in it: as many as fit a line, and 1 at least.
+    pub(super) elements: usize,
+}
+
+impl CellLayout {
+    pub(super) const fn of(size: usize, align: usize, shared: bool) -> Self {
+        // A line for each: cells wander from slot to slot, so neighbours would
+        // be written by different threads.
+        let tag_bytes = if shared { TAG_BYTES } else { 0 };
+        let lead = tag_bytes.next_multiple_of(align);
+        let fit = if size == 0 || lead >= LINE {
+            1
+        } else {
+            (LINE - lead) / size
+        };
+        let elements = match fit {
+            0 => 1,
+            n if n > LONGEST => LONGEST,
+            n => n,
+        };
+        // Models keep state beside each payload.
+        let tag = size_of::<Tracker>().next_multiple_of(8);
+        let payload = (tag + tag_bytes).next_multiple_of(align);
+        let cell_align = if align > LINE { align } else { LINE };
+        let bytes = payload + elements * size;
+        let bytes = if bytes == 0 { 1 } else { bytes };
+        Self {
+            tag,
+            payload,
+            stride: bytes.next_multiple_of(cell_align),
+            align: cell_align,
+            elements,
+        }
+    }
+}
+
+/// Offsets of the parts, from the ring's start.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Parts {
+    pub(super) slots: usize,
+    pub(super) announced: usize,
+    pub(super) records: usize,
+    pub(super) places: usize,
+    pub(super) cells: usize,
+    pub(super) whole: Layout,
+    /// How many slots, participants of each side (a power of two), cells.
+    pub(super) slot_count: usize,
+    pub(super) participants: usize,
+    pub(super) cell_count: usize,
+    pub(super) fields: Fields,
+}
+
+impl Parts {
+    pub(super) fn of<Sh: Shape>(geometry: &Geometry<Sh>) -> Result<Self, BuildError> {
+        let (capacity, asked) = (geometry.capacity, geometry.participants);
+        let too_large = || {
+            BuildError::Invalid(format!(
+                "{capacity} elements of {} bytes do not fit the address space",
+                geometry.shape.size()
+            ))
+        };
+        if asked == 0 || asked > 1 << 16 {
+            return Err(BuildError::Invalid(format!(
+                "max_threads is {asked}; it must be 1 to 65,536"
+            )));
+        }
+        let cell = CellLayout::of(
+            geometry.shape.size(),
+            geometry.shape.align(),
+            geometry.shared,
+        );
+        let participants = asked.next_power_of_two();
+        // So many that the slot of a push that finds room is never one whose
+        // run is not popped to its end (I8).
+        let slot_count = (capacity.checked_add(cell.elements - 1))
+            .ok_or_else(too_large)?
+            .max(LEAST_SLOTS);
+        let cell_count = slot_count
+            .checked_add(2 * participants)
+            .ok_or_else(too_large)?;
+        if Fields::phase_bits(cell_count as u64, participants as u64) < LEAST_PHASE_BITS {
+            return Err(BuildError::Invalid(format!(
+                "a capacity of {capacity} for {asked} threads leaves too few bits to count laps; \
+                 ask for less of either"
+            )));
+        }
+        let array = |bytes: Option<usize>, align| {
+            let bytes = bytes.ok_or_else(too_large)?;
+            Layout::from_size_align(bytes, align).map_err(|_| too_large())
+        };
+        let mut whole = Layout::new::<Header>();
+        let mut add = |part: Layout| {
+            let (longer, at) = whole.extend(part).map_err(|_| too_large())?;
+            whole = longer;
+            Ok::<_, BuildError>(at)
+        };
+        let slots = add(array(slot_count.checked_mul(size_of::<Slot>()), 128)?)?;
+        let announced = add(array(Some(2 * participants * size_of::<Word>()), 128)?)?;
+        let records = add(array(Some(2 * participants * size_of::<Record>()), 128)?)?;
+        let places = add(array(Some(2 * participants * size_of::<Place>()), 128)?)?;
+        let cells = add(array(
+            cell_count.checked_mul(cell.stride),
+            cell.align.max(128),
+        )?)?;
+        Ok(Self {
+            slots,
+            announced,
+            records,
+            places,
+            cells,
+            whole: whole.pad_to_align(),
+            slot_count,
+            participants,
+            cell_count,
+            fields: Fields::of(cell_count as u64, participants as u64),
+        })
+    }
+}
