@@ -290,7 +290,7 @@ typedef struct turtle_stats {
      */
     uint64_t helps;
     /**
-     * Participants found dead and reclaimed (strategies that keep records).
+     * Participants that this process found dead (shared rings of strategies that keep records).
      */
     uint64_t dead_participants;
 } turtle_stats;
@@ -674,6 +674,7 @@ size_t turtle_capacity(const struct turtle_buffer *buffer);
 /**
  * Writes what the ring is and what has happened to it. `out->struct_size` says how much of the struct is known.
  *
+ * Looks for dead participants first, as turtle_reclaim does.
  * Returns TURTLE_OK or TURTLE_ERR_INVALID. Threads: any. Progress: takes a lock that only this call and the making
  * and freeing of handles take.
  */

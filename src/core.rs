@@ -46,7 +46,8 @@ pub struct Stats {
     pub wakes: u64,
     /// Calls completed for another thread (engines that help).
     pub helps: u64,
-    /// Participants found dead and reclaimed (engines that keep records).
+    /// Participants that this process found dead (shared rings of engines that
+    /// keep records).
     pub dead_participants: u64,
     /// Whether the ring has been closed.
     pub closed: bool,

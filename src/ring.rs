@@ -362,7 +362,8 @@ impl<T, S: Engine> Ring<T, S> {
     pub fn is_full(&self) -> bool {
         self.len() == self.capacity()
     }
-    /// What has happened so far.
+    /// What has happened so far. Looks for dead participants first, as
+    /// [`reclaim`](Self::reclaim) does.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.core.stats()
