@@ -36,6 +36,7 @@ pub(super) fn client(
         bound,
         allowed: outcomes(allowed.iter().copied()),
         rare: outcomes([]),
+        exact: true,
         waits: ["wait_", "close_", "interrupt"]
             .iter()
             .any(|start| name.starts_with(start)),

@@ -151,7 +151,8 @@ pub fn perform_if_asked() {
         }
     });
     let expected = || client.allowed.difference(&seen.outcomes);
-    let missing = expected().find(|outcome| !weakened && !client.rare.contains(*outcome));
+    let exact = client.exact && !weakened;
+    let missing = expected().find(|outcome| exact && !client.rare.contains(*outcome));
     if let Some(missing) = missing {
         end("caught", "outcome never seen", missing, CAUGHT);
     }

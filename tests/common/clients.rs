@@ -228,6 +228,9 @@ pub struct Client {
     pub allowed: Outcomes,
     /// Allowed, and not seen within the bound or never done by this engine.
     pub rare: Outcomes,
+    /// Whether an outcome that is never seen is a fault. Not where batches are
+    /// decided piece by piece: how large the pieces are is the engine's business.
+    pub exact: bool,
     /// Whether it goes through the safe face and its waiting calls.
     pub waits: bool,
     /// Runs it once.
@@ -254,6 +257,7 @@ pub fn clients<E: Engine>() -> Vec<Client> {
             bound: program.bound,
             allowed: program.allowed(promise),
             rare: rare(traits.name, program.name),
+            exact: !(promise.piecewise && program.has_batches()),
             waits: false,
             body: Box::new(|| program.run::<E>()),
         })

@@ -40,6 +40,13 @@ impl Op {
             Op::Push(_) | Op::PushStraight(_) | Op::PushRun(_) | Op::PushCopies(_)
         )
     }
+    /// Whether it is several elements.
+    pub fn is_a_batch(self) -> bool {
+        matches!(
+            self,
+            Op::PushRun(_) | Op::PushCopies(_) | Op::PopRun(_) | Op::PopCopies(_)
+        )
+    }
     /// Whether it needs the consuming side.
     pub fn pops(self) -> bool {
         matches!(
@@ -78,6 +85,12 @@ impl Program<'static> {
         };
         (producers == Arity::Many || sides(Op::pushes) <= 1)
             && (consumers == Arity::Many || sides(Op::pops) <= 1)
+    }
+
+    /// Whether a call is of several elements.
+    pub fn has_batches(&self) -> bool {
+        let mut calls = self.threads.iter().copied().flatten().chain(self.setup);
+        calls.any(|op| op.is_a_batch())
     }
 
     /// Every outcome that a queue of this promise can have.

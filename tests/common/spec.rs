@@ -22,6 +22,8 @@ pub struct Promise {
     pub late_close: bool,
     /// A run ends at the end of the slots.
     pub runs_end: bool,
+    /// A batch is several decisions: those of others may come between.
+    pub piecewise: bool,
 }
 
 impl Promise {
@@ -43,16 +45,19 @@ pub fn promise(engine: &str) -> Promise {
             busy: true,
             late_close: false,
             runs_end: false,
+            piecewise: false,
         },
         "spsc" => Promise {
             busy: false,
             late_close: true,
             runs_end: false,
+            piecewise: false,
         },
         "wait_free" => Promise {
             busy: false,
             late_close: false,
             runs_end: false,
+            piecewise: true,
         },
         other => panic!("no promise is written down for {other}"),
     }
@@ -67,6 +72,11 @@ enum Phase {
     Begun {
         before_mark: bool,
         least: u64,
+    },
+    /// A batch of an engine that decides piece by piece: so many are done.
+    Midway {
+        done: usize,
+        got: [u64; 4],
     },
     /// Took effect on these positions.
     Halfway {
@@ -117,8 +127,8 @@ pub(super) fn allowed(program: &Program<'_>, promise: Promise) -> Outcomes {
         answers: vec![Vec::new()],
         ..start
     };
-    for _ in program.setup {
-        for _ in 0..3 {
+    for done in 0..program.setup.len() {
+        while first.answers[0].len() == done {
             let mut next = Vec::new();
             moves(&alone, promise, &first, 0, &mut next);
             assert_eq!(next.len(), 1, "{}: the setup has one outcome", program.name);
@@ -173,12 +183,20 @@ fn moves(
         Phase::Between => {
             let mut state = state.clone();
             let before_mark = !state.sealed;
-            state.phases[thread] = Phase::Begun {
-                before_mark,
-                least: u64::MAX,
+            state.phases[thread] = if promise.piecewise && op.is_a_batch() {
+                Phase::Midway {
+                    done: 0,
+                    got: [0; 4],
+                }
+            } else {
+                Phase::Begun {
+                    before_mark,
+                    least: u64::MAX,
+                }
             };
             next.push(settled(program, state));
         }
+        Phase::Midway { done, got } => next.push(piece(program, state, thread, op, done, got)),
         Phase::Halfway { answer, .. } => {
             let mut state = state.clone();
             state.phases[thread] = Phase::Between;
@@ -316,6 +334,56 @@ fn pop(
     for k in least.min(most).max(1)..=most {
         effect(Ok(k as usize));
     }
+}
+
+/// The next element of a batch that is decided piece by piece, or its end.
+fn piece(
+    program: &Program<'_>,
+    state: &State,
+    thread: usize,
+    op: Op,
+    done: usize,
+    mut got: [u64; 4],
+) -> State {
+    let mut state = state.clone();
+    let room = program.capacity as u64 - (state.pushed - state.popped);
+    let end = |answer| Phase::Halfway {
+        answer,
+        from: 0,
+        to: 0,
+    };
+    let more = |got| Phase::Midway {
+        done: done + 1,
+        got,
+    };
+    state.phases[thread] = match op {
+        Op::PushRun(values) | Op::PushCopies(values) => match values.get(done) {
+            Some(_) if state.sealed && done == 0 => end(Answer::Closed),
+            Some(_) if room == 0 && done == 0 => end(Answer::Full),
+            Some(value) if !state.sealed && room > 0 => {
+                state.inside.push(*value);
+                state.pushed += 1;
+                more(got)
+            }
+            _ => end(Answer::Pushed(done)),
+        },
+        Op::PopRun(n) | Op::PopCopies(n) => {
+            if done < n && !state.inside.is_empty() {
+                got[done] = state.inside.remove(0);
+                state.popped += 1;
+                more(got)
+            } else if done > 0 {
+                end(Answer::Run(got, done))
+            } else if state.sealed {
+                state.told_closed = true;
+                end(Answer::Closed)
+            } else {
+                end(Answer::Empty)
+            }
+        }
+        _ => unreachable!("not a batch"),
+    };
+    settled(program, state)
 }
 
 /// Whether the pop that frees the slot of this push position is halfway.

@@ -332,6 +332,8 @@ fn batch(groups: &mut Vec<Group>, threads: usize) {
                 Bar::AtLeast(3.5),
                 1,
             ),
+            #[cfg(all(feature = "turtle", turtle_next))]
+            plain(throughput::<Words<WaitFree<u64>>>("wait_free", many)),
             #[cfg(have_moodycamel)]
             plain(throughput::<crate::cpp::Moodycamel>(
                 "moodycamel (unbounded)",
