@@ -144,7 +144,7 @@ pub(crate) fn closing_wakes_everyone_who_waits<S: Engine>() {
     drop(rx);
 
     let (ring, mut tx, rx) = one_of_each::<u32, S>(2);
-    let pusher = std::thread::spawn(move || tx.push_batch(&mut Batch::new((0..5))));
+    let pusher = std::thread::spawn(move || tx.push_batch(&mut Batch::new(0..5)));
     wait_until("the batch sleeps", || ring.stats().waits > 0);
     assert!(ring.is_full());
     ring.close();

@@ -197,7 +197,7 @@ pub(crate) fn an_empty_batch_is_done_at_once<S: Engine>() {
 
 pub(crate) fn a_claim_is_invisible_until_it_is_committed<S: Engine>() {
     for capacity in [1, 2, 3, 8] {
-        let (ring, mut tx, mut rx) = one_of_each::<String, S>(capacity);
+        let (_ring, mut tx, mut rx) = one_of_each::<String, S>(capacity);
         for lap in 0..2 * capacity + 1 {
             let claim = tx.try_claim().unwrap();
             // `Empty` is true; an engine whose claims decide may say `Busy`.
