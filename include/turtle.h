@@ -64,6 +64,13 @@
  */
 #define TURTLE_SPSC 1
 
+/**
+ * Strategy: producers many, consumers many.
+ * Its calls return always, within O(participants) of its own shared accesses.
+ * A stopped thread holds up nobody.
+ */
+#define TURTLE_WAIT_FREE 2
+
 
 /**
  * Strategy: attach to whatever is there; where nothing is, create the default one.
@@ -717,6 +724,14 @@ const char *turtle_version(void);
 turtle_status turtle_producer_new(struct turtle_buffer *buffer, struct turtle_producer **out);
 
 /**
+ * Closes the ring of a producer, as turtle_close does.
+ *
+ * Returns TURTLE_OK, also for a ring that is closed already, or TURTLE_ERR_INVALID.
+ * Threads: any, also while another one uses the producer. Progress: always returns; system calls to wake sleepers.
+ */
+turtle_status turtle_producer_close(struct turtle_producer *producer);
+
+/**
  * Frees a producer; where the strategy allows one, the next one may be made. Null is allowed and does nothing.
  *
  * Threads: any, but no other call with this pointer may run now or later.
@@ -788,6 +803,14 @@ turtle_status turtle_producer_abandon(struct turtle_producer *producer, void *sl
  * Threads: any. Progress: allocates.
  */
 turtle_status turtle_consumer_new(struct turtle_buffer *buffer, struct turtle_consumer **out);
+
+/**
+ * Closes the ring of a consumer, as turtle_close does.
+ *
+ * Returns TURTLE_OK, also for a ring that is closed already, or TURTLE_ERR_INVALID.
+ * Threads: any, also while another one uses the consumer. Progress: always returns; system calls to wake sleepers.
+ */
+turtle_status turtle_consumer_close(struct turtle_consumer *consumer);
 
 /**
  * Frees a consumer; where the strategy allows one, the next one may be made. Null is allowed and does nothing.

@@ -153,9 +153,10 @@ namespace turtle {
 
 /// Which engine runs the ring; README.md has the table of what each promises.
 enum class strategy : std::uint32_t {
-    any = TURTLE_ANY,   ///< the default one; attaching: whichever is there
-    turn = TURTLE_TURN, ///< many producers, many consumers
-    spsc = TURTLE_SPSC, ///< one producer, one consumer
+    any = TURTLE_ANY,             ///< the default one; attaching: whichever is there
+    turn = TURTLE_TURN,           ///< many producers, many consumers
+    spsc = TURTLE_SPSC,           ///< one producer, one consumer
+    wait_free = TURTLE_WAIT_FREE, ///< many producers, many consumers; nobody waits for a stopped or killed one
 };
 
 /// What opening a shared ring may do.
@@ -834,6 +835,16 @@ public:
     template <class... Args>
     [[nodiscard]] bool try_emplace(Args&&... args) noexcept(nothrow<Args...>) {
         return give(at_once{}, std::forward<Args>(args)...) == TURTLE_OK;
+    }
+    /// The same, waiting for room as long as that. The time comes first. Why not: see try_push_for, or claim a slot.
+    template <class Rep, class Period, class... Args>
+    [[nodiscard]] bool try_emplace_for(std::chrono::duration<Rep, Period> time, Args&&... args) noexcept(nothrow<Args...>) {
+        return give(within(time), std::forward<Args>(args)...) == TURTLE_OK;
+    }
+    template <class Clock, class Dur, class... Args>
+    [[nodiscard]] bool try_emplace_until(std::chrono::time_point<Clock, Dur> when,
+                                         Args&&... args) noexcept(nothrow<Args...>) {
+        return give(until<Clock, Dur>{when}, std::forward<Args>(args)...) == TURTLE_OK;
     }
 
     /// Appends one element, waiting for room. `false`: the ring is closed.
@@ -1701,6 +1712,10 @@ public:
 #endif
     /// Of a session: what became of it until this handle was made.
     [[nodiscard]] const recovery& recovered() const noexcept { return recovered_; }
+    /// Closes the ring, for everybody: see ring_buffer. Works after the ring object is gone, too. Any thread.
+    void close() noexcept {
+        seen_.close([&] { return turtle_producer_close(raw()); });
+    }
     /// The C handle; it belongs to the producer.
     [[nodiscard]] turtle_producer* raw() noexcept { return handle_.get(); }
     /// For this header.
@@ -1779,6 +1794,10 @@ public:
     [[nodiscard]] const recovery& recovered() const noexcept { return recovered_; }
     /// What the last consumer of this session had taken and perhaps not used, oldest first, each once.
     [[nodiscard]] std::vector<value_type> take_orphans() { return detail::all_orphans<T>(raw(), longest_); }
+    /// Closes the ring, for everybody: see ring_buffer. Works after the ring object is gone, too. Any thread.
+    void close() noexcept {
+        seen_.close([&] { return turtle_consumer_close(raw()); });
+    }
     /// The C handle; it belongs to the consumer.
     [[nodiscard]] turtle_consumer* raw() noexcept { return handle_.get(); }
     /// For this header.

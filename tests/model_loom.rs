@@ -11,9 +11,7 @@ mod common;
 
 use common::clients::{clients, traits};
 use common::explore::explore;
-#[cfg(turtle_next)]
-use turtle_buffers::strategy::WaitFree;
-use turtle_buffers::strategy::{Engine, Spsc, Turn};
+use turtle_buffers::strategy::{Engine, Spsc, Turn, WaitFree};
 
 fn every_client<E: Engine>() {
     let engine = traits::<E>().name;
@@ -58,13 +56,11 @@ fn turn_has_exactly_the_outcomes_of_a_queue() {
     every_client::<Turn>();
 }
 
-#[cfg(turtle_next)]
 #[test]
 fn wait_free_has_exactly_the_outcomes_of_a_queue() {
     every_client::<WaitFree>();
 }
 
-#[cfg(turtle_next)]
 #[test]
 fn wait_free_has_them_too_when_every_call_is_announced() {
     common::raw::set_patience(0);

@@ -13,9 +13,9 @@ use crate::table::{bytes, table, yes};
 
 /// Say what this machine can run, and why it cannot run the rest.
 ///
-/// Processor features, cores, caches, memory, shared memory, file systems, every engine with what it
-/// promises, and the shared rings that are there. Nothing is changed; the exit status is 0 whatever
-/// is found.
+/// Processor features, cores, caches, memory, shared memory, file systems (for the
+/// persistent engine, which is planned), every engine with what it promises, and the shared rings
+/// that are there. Nothing is changed; the exit status is 0 whatever is found.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Print one JSON object instead of tables.

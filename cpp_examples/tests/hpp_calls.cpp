@@ -70,8 +70,8 @@ void conversions() {
     const std::string text = "constant";
     std::string mine = "mine";
     CHECK(strings.try_push(text) && strings.try_push(mine) && strings.try_push("literal") && strings.try_push({'x', 'x', 'x'}));
-    CHECK(mine == "mine" && strings.emplace(std::size_t{2}, 'y'));
-    for (const char* expected : {"constant", "mine", "literal", "xxx", "yy"}) CHECK(strings.try_pop() == expected);
+    CHECK(mine == "mine" && strings.emplace(std::size_t{2}, 'y') && strings.try_emplace_for(1s, std::size_t{1}, 'z'));
+    for (const char* expected : {"constant", "mine", "literal", "xxx", "yy", "z"}) CHECK(strings.try_pop() == expected);
     turtle::ring_buffer<double> numbers(2);
     CHECK(numbers.push(3) && numbers.try_emplace(0.5f) && numbers.pop() == 3.0 && numbers.pop() == 0.5);
     static_assert(takes<turtle::ring_buffer<double>, int> && !takes<turtle::ring_buffer<double>, std::string>);

@@ -48,6 +48,39 @@ void waiting(Make make) {
             full.release_thread();
             CHECK(*full.pop() == make(1) && !full.pop() && !full.push(make(3)));
         }
+        { // a handle closes as well, also when the ring object is gone
+            std::optional<turtle::ring_buffer<T>> ring(std::in_place, 1, engine);
+            turtle::producer in(*ring);
+            turtle::consumer out(*ring);
+            std::thread consumer([&] { CHECK(*out.pop() == make(1) && !out.pop()); });
+            CHECK(in.push(make(1)));
+            ring.reset();
+            in.close();
+            consumer.join();
+            std::error_code why;
+            CHECK(!in.try_push(make(2), why) && why == errc::closed);
+            turtle::ring_buffer<T> full(1, engine);
+            turtle::producer blocked(full);
+            turtle::consumer ends(full);
+            CHECK(blocked.push(make(1)));
+            std::thread producer([&] { CHECK(!blocked.push(make(2))); });
+            wait_for_a_sleeper(full, 0);
+            ends.close();
+            producer.join();
+            CHECK(full.is_closed() && *ends.pop() == make(1) && !ends.pop());
+        }
+        { // constructed in place, within a time or until one: a push
+            turtle::ring_buffer<T> ring(1, engine);
+            CHECK(ring.try_emplace_for(1h, make(1)));
+            CHECK(!ring.try_emplace_for(2ms, make(2)) && !ring.try_emplace_for(0s, make(2)));
+            const auto before = std::chrono::steady_clock::now();
+            CHECK(!ring.try_emplace_until(before + 3ms, make(2)) && std::chrono::steady_clock::now() >= before + 3ms);
+            ring.release_thread();
+            std::thread producer([&] { CHECK(ring.try_emplace_for(1h, make(3))); });
+            wait_for_a_sleeper(ring, 0);
+            CHECK(*ring.pop() == make(1) && *ring.pop() == make(3));
+            producer.join();
+        }
         { // interrupt ends a wait once, by an exception or a code
             turtle::ring_buffer<T> ring(1, engine);
             std::atomic<std::uint64_t> finished{0};

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 
@@ -222,6 +223,62 @@ def test_it_waits_for_room_and_for_items(shared: SharedRingBuffer) -> None:
     shared.get()
     claimer.result()
     assert shared.get_many(8) == [b"x"] * 7 + [b"y"]
+
+
+@pytest.mark.parametrize("strategy", MANY_SHARED)
+def test_one_claim_gets_one_slot_whoever_enters_it(name: str, strategy: str) -> None:
+    """Two threads enter the same claim while the first one still waits for room."""
+    with SharedRingBuffer(name, 2, 8, strategy=strategy, create=True) as ring:
+        ring.put_many([b"a", b"b"])
+        claim = ring.claim(1)
+        first = Worker(claim.__enter__)
+        asleep(ring)
+        with pytest.raises(RuntimeError, match="lent once"):
+            claim.__enter__()
+        with pytest.raises(RuntimeError, match="no slot is lent yet"):
+            claim.commit()
+        assert ring.get() == b"a"
+        first.result()[:] = b"c"
+        claim.commit()
+        assert ring.get_many(2) == [b"b", b"c"]
+        assert ring.put_many([b"d", b"e"], block=False) == 2, "a slot was lost"
+
+
+@pytest.mark.parametrize("strategy", MANY_SHARED)
+def test_one_claim_is_committed_once(name: str, strategy: str) -> None:
+    """Threads that end the same claim at once: only without the interpreter lock do they really meet."""
+    rounds, threads = 200, 4
+    with SharedRingBuffer(name, 8, 8, strategy=strategy, create=True) as ring:
+        claims = [ring.claim(1) for _ in range(rounds)]
+        views = []
+        start, entered = threading.Barrier(threads), threading.Barrier(threads + 1)
+
+        def end(number: int) -> int:
+            done = 0
+            for claim in claims:
+                entered.wait(PATIENCE)
+                start.wait(PATIENCE)
+                try:
+                    claim.commit() if number % 2 else claim.abandon()
+                    done += 1
+                except RuntimeError:
+                    pass  # another thread was quicker
+                entered.wait(PATIENCE)
+            return done
+
+        workers = [Worker(end, number) for number in range(threads)]
+        for claim in claims:
+            views.append(claim.__enter__())
+            entered.wait(PATIENCE)
+            entered.wait(PATIENCE)
+            while ring.stats()["pushed"] > ring.stats()["popped"]:
+                try:
+                    ring.get_nowait()
+                except Empty:
+                    break
+        assert sum(worker.result() for worker in workers) == rounds
+        nothing(ring)
+        assert ring.put_many([b"x"] * 8, block=False) == 8, "a slot was lost"
 
 
 def test_its_waits_end_as_others_do(shared: SharedRingBuffer) -> None:

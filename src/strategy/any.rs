@@ -185,6 +185,9 @@ macro_rules! define {
             unsafe fn forget(&self, direction: Direction, place: usize) {
                 each!(self, |r| unsafe { r.forget(direction, place) })
             }
+            fn audit(&self) -> Result<(), String> {
+                each!(self, |r| r.audit())
+            }
             #[inline(always)]
             unsafe fn try_claim(&self, side: &mut AnyProducer<Sh>) -> Result<Lease, PushRefusal> {
                 each!(self, AnyProducer side, |r, s| unsafe { r.try_claim(s) })

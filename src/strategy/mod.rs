@@ -8,14 +8,12 @@ pub mod pace;
 mod shape;
 pub mod spsc;
 pub mod turn;
-#[cfg(turtle_next)]
 pub mod wait_free;
 
 pub use any::Any;
 pub use shape::{Bytes, Fixed, Geometry, Shape, SlotLayout, Typed};
 pub use spsc::Spsc;
 pub use turn::Turn;
-#[cfg(turtle_next)]
 pub use wait_free::WaitFree;
 
 use std::alloc::Layout;
@@ -35,7 +33,6 @@ pub enum Strategy {
     /// One producer, one consumer, cached indices.
     Spsc = 1,
     /// The exchange ring: nobody waits for anybody.
-    #[cfg(turtle_next)]
     WaitFree = 2,
 }
 
@@ -43,19 +40,6 @@ pub enum Strategy {
 ///
 /// The one list of strategies. Tests, dispatch and the printed table come
 /// from it; a missing row fails to compile in [`Strategy::traits`].
-#[cfg(not(turtle_next))]
-#[macro_export]
-macro_rules! for_each_strategy {
-    ($then:path) => {
-        $then! {
-            (Turn, turn, Turn),
-            (Spsc, spsc, Spsc),
-        }
-    };
-}
-
-/// As it will be: with the engines that are being built (`--cfg turtle_next`).
-#[cfg(turtle_next)]
 #[macro_export]
 macro_rules! for_each_strategy {
     ($then:path) => {
@@ -341,6 +325,14 @@ pub unsafe trait RawRing<Sh: Shape>: Clone + Send + Sync + Debug {
     /// # Safety
     /// The caller alone has the lock of the place, which was recovered.
     unsafe fn forget(&self, _: Direction, _place: usize) {}
+    /// Whether everything is where it belongs: no cell lost, none in two places.
+    /// Nobody else may be active, and every place of the dead has been recovered.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    fn audit(&self) -> Result<(), String> {
+        Ok(())
+    }
     /// Calls completed for somebody else through this side.
     fn helps_of_producer(_side: &Self::Producer) -> u64 {
         0

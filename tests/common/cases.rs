@@ -79,6 +79,7 @@ pub enum Verdict {
 pub fn engine_clients(engine: &str) -> Vec<Client> {
     match engine {
         "turn" => clients::<Turn<Weakened>>(),
+        "wait_free" => clients::<WaitFree<Weakened>>(),
         "spsc" => clients::<Spsc<Weakened>>(),
         "turn-early" => clients::<Early<Turn>>(),
         "spsc-early" => clients::<Early<Spsc>>(),

@@ -24,6 +24,11 @@ pub const MODULES: &[Module] = &[
         steps: turtle_buffers::strategy::spsc::STEPS,
     },
     Module {
+        name: "wait_free",
+        text: include_str!("../../src/strategy/wait_free.rs"),
+        steps: turtle_buffers::strategy::wait_free::STEPS,
+    },
+    Module {
         name: "wait",
         text: include_str!("../../src/wait.rs"),
         steps: turtle_buffers::wait::STEPS,

@@ -6,10 +6,8 @@ use crate::queue::{Arena, Item, Queue, Typed};
 use crate::runner::{Contender, Figure, Group, Metric, Sample, Subject, Work};
 use crate::stats::Bar;
 use crate::subjects::{ArrayQueue, ConcurrentQueue, Crossfire, MutexDeque, Ringbuf, Rtrb};
-#[cfg(all(feature = "turtle", turtle_next))]
-use crate::turtle::WaitFree;
 #[cfg(feature = "turtle")]
-use crate::turtle::{BlockingSpsc, BlockingTurn, Spsc, Turn};
+use crate::turtle::{BlockingSpsc, BlockingTurn, Spsc, Turn, WaitFree};
 use crate::wake::{Futex, Monitor, idle, wake};
 use crate::work::{self, Shape, Words, lone_percentiles};
 
@@ -226,7 +224,7 @@ fn pairs(groups: &mut Vec<Group>) {
         subjects: vec![
             #[cfg(feature = "turtle")]
             barred(pair::<Words<Turn<u64>>>("turn"), Bar::AtMost(1.05), 1),
-            #[cfg(all(feature = "turtle", turtle_next))]
+            #[cfg(feature = "turtle")]
             plain(pair::<Words<WaitFree<u64>>>("wait_free")),
             plain(pair::<Words<ConcurrentQueue<u64>>>("concurrent-queue")),
             plain(pair::<Words<Crossfire<u64, false>>>("crossfire (try)")),
@@ -270,7 +268,7 @@ fn single(groups: &mut Vec<Group>, threads: usize, capacity: usize) {
                 Bar::AtLeast(0.9),
                 1,
             ),
-            #[cfg(all(feature = "turtle", turtle_next))]
+            #[cfg(feature = "turtle")]
             plain(throughput::<Words<WaitFree<u64>>>("wait_free", shape)),
             plain(throughput::<Words<Crossfire<u64, true>>>(
                 "crossfire (blocking)",
@@ -332,7 +330,7 @@ fn batch(groups: &mut Vec<Group>, threads: usize) {
                 Bar::AtLeast(3.5),
                 1,
             ),
-            #[cfg(all(feature = "turtle", turtle_next))]
+            #[cfg(feature = "turtle")]
             plain(throughput::<Words<WaitFree<u64>>>("wait_free", many)),
             #[cfg(have_moodycamel)]
             plain(throughput::<crate::cpp::Moodycamel>(
@@ -368,7 +366,7 @@ fn lone_items(groups: &mut Vec<Group>) {
         subjects: vec![
             #[cfg(feature = "turtle")]
             barred(lone::<Turn<u64>>("turn"), Bar::AtMost(1.05), 2),
-            #[cfg(all(feature = "turtle", turtle_next))]
+            #[cfg(feature = "turtle")]
             plain(lone::<WaitFree<u64>>("wait_free")),
             plain(lone::<ConcurrentQueue<u64>>("concurrent-queue")),
             plain(lone::<Crossfire<u64, false>>("crossfire (try)")),
@@ -474,7 +472,7 @@ where
                 Bar::AtLeast(1.0),
                 1,
             ),
-            #[cfg(all(feature = "turtle", turtle_next))]
+            #[cfg(feature = "turtle")]
             plain(throughput::<Typed<WaitFree<[u8; N]>, [u8; N]>>(
                 "wait_free",
                 shape,

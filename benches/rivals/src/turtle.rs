@@ -12,7 +12,6 @@ pub struct Turtle<T: Send, S: Engine, const BLOCKING: bool>(Ring<T, S>);
 /// The `turn` engine under the shared waiting policy.
 pub type Turn<T> = Turtle<T, strategy::Turn, false>;
 /// The `wait_free` engine under the shared waiting policy.
-#[cfg(turtle_next)]
 pub type WaitFree<T> = Turtle<T, strategy::WaitFree, false>;
 /// The `spsc` engine under the shared waiting policy.
 pub type Spsc<T> = Turtle<T, strategy::Spsc, false>;

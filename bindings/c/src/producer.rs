@@ -72,6 +72,28 @@ pub unsafe extern "C" fn turtle_producer_new(
     })
 }
 
+/// Closes the ring of a producer, as turtle_close does.
+///
+/// Returns TURTLE_OK, also for a ring that is closed already, or TURTLE_ERR_INVALID.
+/// Threads: any, also while another one uses the producer. Progress: always returns; system calls to wake sleepers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn turtle_producer_close(producer: *mut turtle_producer) -> turtle_status {
+    guard(|| {
+        if !usable(producer) {
+            return Err(invalid(
+                "the turtle_producer is null or misaligned; turtle_producer_new makes one",
+            ));
+        }
+        // SAFETY: the caller's promise: a live handle. Only its ring is looked at, which any thread may use.
+        let ring = unsafe { &(*producer).ring };
+        if let Some(why) = ring.trouble() {
+            return Err(invalid(why));
+        }
+        ring.close();
+        Ok(())
+    })
+}
+
 /// Frees a producer; where the strategy allows one, the next one may be made. Null is allowed and does nothing.
 ///
 /// Threads: any, but no other call with this pointer may run now or later.

@@ -233,10 +233,21 @@ static void explicit_handles_do_what_the_ring_does(void) {
         OK(turtle_consumer_pop_n(consumer, out + 2, 2, TURTLE_FOREVER, &done));
         EQUAL(done, 2);
         EQUAL(memcmp(in, out, sizeof in), 0);
+        OK(turtle_producer_try_push(producer, in));
+        turtle_free(ring); /* the handles keep it, and can close it */
+        if (e % 2) {
+            OK(turtle_producer_close(producer));
+        }
+        OK(turtle_consumer_close(consumer));
+        OK(turtle_producer_close(producer));
+        EQUAL(turtle_producer_try_push(producer, in), TURTLE_CLOSED);
+        OK(turtle_consumer_try_pop(consumer, out));
+        EQUAL(turtle_consumer_pop(consumer, out, TURTLE_FOREVER), TURTLE_CLOSED);
         turtle_producer_free(producer);
         turtle_consumer_free(consumer);
-        turtle_free(ring);
     }
+    EQUAL(turtle_producer_close(NULL), TURTLE_ERR_INVALID);
+    EQUAL(turtle_consumer_close(NULL), TURTLE_ERR_INVALID);
     turtle_producer_free(NULL);
     turtle_consumer_free(NULL);
 }

@@ -13,6 +13,7 @@ use turtle_buffers::erased::DynRing;
 use turtle_buffers::options::MAX_THREADS;
 
 use crate::errors::build_error;
+use crate::linger::Linger;
 
 /// The part that `RingBuffer` and `SharedRingBuffer` share. It cannot be made alone.
 #[pyclass(
@@ -29,6 +30,8 @@ pub(crate) struct Base {
     /// Another object has the same ring: what is said to the ring to end waits is said to both.
     lodger: bool,
     interrupts: AtomicU64,
+    /// None: the other side has an interpreter of its own.
+    linger: Option<Linger>,
     /// Who waits in coroutines (`turtle_buffers/aio.py`), once somebody has.
     awaited: PyOnceLock<Py<PyAny>>,
 }
@@ -52,13 +55,13 @@ fn descriptor(py: Python<'_>, ring: &Arc<dyn DynRing>) -> PyResult<i32> {
 }
 
 impl Base {
-    pub(crate) fn new(ring: Arc<dyn DynRing>) -> Self {
-        Self::of(ring, false)
+    pub(crate) fn new(ring: Arc<dyn DynRing>, linger: Option<Linger>) -> Self {
+        Self::of(ring, false, linger)
     }
 
     /// For a ring that another object has, too. Its waits end at their next look at signals.
     pub(crate) fn lodger(ring: Arc<dyn DynRing>) -> Self {
-        Self::of(ring, true)
+        Self::of(ring, true, None)
     }
 
     /// Whether an interruption that this object did not ask for was meant for another one.
@@ -66,11 +69,12 @@ impl Base {
         self.lodger
     }
 
-    fn of(ring: Arc<dyn DynRing>, lodger: bool) -> Self {
+    fn of(ring: Arc<dyn DynRing>, lodger: bool, linger: Option<Linger>) -> Self {
         Self {
             ring: RwLock::new(Some(ring)),
             lodger,
             interrupts: AtomicU64::new(0),
+            linger,
             awaited: PyOnceLock::new(),
         }
     }
@@ -120,6 +124,10 @@ impl Base {
             Some(awaited) => awaited.call_method0(py, "wake_all").map(drop),
             None => Ok(()),
         }
+    }
+
+    pub(crate) fn linger(&self) -> Option<&Linger> {
+        self.linger.as_ref()
     }
 
     pub(crate) fn interrupts(&self) -> u64 {

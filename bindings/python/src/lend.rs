@@ -45,6 +45,8 @@ struct State {
 #[derive(Clone, Copy, PartialEq)]
 enum Phase {
     New,
+    /// Some thread waits for the slot.
+    Coming,
     Held,
     Over,
 }
@@ -89,10 +91,14 @@ impl Lent {
     /// Gets the slot and shows it. `owner` is the object that exports it.
     fn enter<'py>(&self, owner: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let py = owner.py();
-        if self.state().phase != Phase::New {
-            return Err(PyRuntimeError::new_err(
-                "a slot is lent once: call claim() or peek() again for the next one",
-            ));
+        {
+            let mut state = self.state();
+            if state.phase != Phase::New {
+                return Err(PyRuntimeError::new_err(
+                    "a slot is lent once: call claim() or peek() again for the next one",
+                ));
+            }
+            state.phase = Phase::Coming; // another thread may come while this one waits
         }
         let object = self.object.bind(py);
         let base: &Bound<'_, Base> = object.as_super();
@@ -112,7 +118,10 @@ impl Lent {
                     }
                 }
             })
-            .map_err(|end| end.raise(py))?;
+            .map_err(|end| {
+                self.state().phase = Phase::New;
+                end.raise(py)
+            })?;
         }
         {
             let mut state = self.state();
@@ -135,23 +144,29 @@ impl Lent {
                 Ok(view)
             }
             Err(error) => {
-                self.give_back();
+                self.give_back(&mut self.state());
                 Err(error)
             }
         }
     }
 
-    /// Takes back what the block was given. After this nobody can reach the
-    /// slot, or the answer says why somebody still can.
-    fn take_back(&self, py: Python<'_>) -> PyResult<()> {
+    /// The state of a slot that is lent.
+    fn held(&self) -> PyResult<MutexGuard<'_, State>> {
+        let state = self.state();
+        match state.phase {
+            Phase::Held => Ok(state),
+            Phase::New | Phase::Coming => Err(PyRuntimeError::new_err(
+                "no slot is lent yet: use it in a with block",
+            )),
+            Phase::Over => Err(PyRuntimeError::new_err("the slot was given back")),
+        }
+    }
+
+    /// Takes back what the block was given. While the answer is kept nobody can
+    /// reach the slot; or it says why somebody still can.
+    fn take_back(&self, py: Python<'_>) -> PyResult<MutexGuard<'_, State>> {
         let (view, array) = {
-            let state = self.state();
-            if state.phase != Phase::Held {
-                return Err(PyRuntimeError::new_err(match state.phase {
-                    Phase::New => "no slot is lent yet: use it in a with block",
-                    _ => "the slot was given back",
-                }));
-            }
+            let state = self.held()?;
             let view = state.view.as_ref();
             (view.and_then(|view| view.bind(py).upgrade()), state.array)
         };
@@ -167,11 +182,8 @@ impl Lent {
                 in_use = view.call_method0("release").is_err();
             }
         }
-        if in_use || self.state().exports > allowed {
-            return Err(PyBufferError::new_err(
-                "the slot is still in use: a view, slice or array of it is alive. Delete it, or copy \
-                 what you need, before the block ends; then the slot can be given back",
-            ));
+        if in_use || self.held()?.exports > allowed {
+            return Err(still_in_use());
         }
         if let Some(view) = view
             && array
@@ -179,12 +191,16 @@ impl Lent {
             // What that variable does from now on must not reach what others write here.
             view.call_method1("setflags", (false,))?;
         }
-        Ok(())
+        // Python code has run, and another thread may have been quicker.
+        let state = self.held()?;
+        if state.exports > allowed {
+            return Err(still_in_use());
+        }
+        Ok(state)
     }
 
     /// Leaves the slot without a trace, or, if it was read, for the next lap.
-    fn give_back(&self) -> Outcome {
-        let mut state = self.state();
+    fn give_back(&self, state: &mut State) -> Outcome {
         if state.phase != Phase::Held {
             return Outcome::Ok;
         }
@@ -196,8 +212,10 @@ impl Lent {
     }
 
     fn end(&self, py: Python<'_>) -> PyResult<()> {
-        self.take_back(py)?;
-        told(self.give_back(), py)
+        let mut state = self.take_back(py)?;
+        let outcome = self.give_back(&mut state);
+        drop(state);
+        told(outcome, py)
     }
 
     /// # Safety
@@ -237,8 +255,16 @@ impl Drop for Lent {
     /// The block was never left, or not as it should: an export would keep the object alive, so
     /// there is none. On "spsc" this must be the thread that owns the side; else the slot stays lent.
     fn drop(&mut self) {
-        self.give_back();
+        self.give_back(&mut self.state());
     }
+}
+
+#[cold]
+fn still_in_use() -> PyErr {
+    PyBufferError::new_err(
+        "the slot is still in use: a view, slice or array of it is alive. Delete it, or copy \
+         what you need, before the block ends; then the slot can be given back",
+    )
 }
 
 fn told(outcome: Outcome, py: Python<'_>) -> PyResult<()> {
@@ -296,9 +322,8 @@ impl Claim {
                 if records { "at most" } else { "exactly" }
             )));
         }
-        lent.take_back(py)?;
-        let mut state = lent.state();
-        // SAFETY: claimed, and all of its bytes are plain ones, written or not.
+        let mut state = lent.take_back(py)?;
+        // SAFETY: claimed, by nobody else since, because `state` is kept, and all of its bytes are plain ones, written or not.
         let outcome = unsafe {
             if records {
                 lent.ring.commit_record(state.at, len)

@@ -9,6 +9,7 @@
 mod base;
 mod errors;
 mod lend;
+mod linger;
 mod object;
 mod shared;
 mod wait;

@@ -13,6 +13,7 @@ use turtle_buffers::erased::{DropHook, DynRing, Outcome, open};
 
 use crate::base::{Base, PARTICIPANTS, participants, strategy, usable};
 use crate::errors::{End, build_error};
+use crate::linger::Linger;
 use crate::wait::{Limit, Side, drain, run, truth};
 
 /// Items of a batch for which there is room from the start, if it says that it has as many.
@@ -167,7 +168,7 @@ impl RingBuffer {
             done: Mutex::new(0),
             all_done: Condvar::new(),
         };
-        Ok(PyClassInitializer::from(Base::new(ring)).add_subclass(this))
+        Ok(PyClassInitializer::from(Base::new(ring, Some(Linger::default()))).add_subclass(this))
     }
 
     #[classmethod]

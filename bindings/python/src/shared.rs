@@ -222,7 +222,7 @@ impl SharedRingBuffer {
             items,
             recovered: None,
         };
-        Ok(PyClassInitializer::from(Base::new(ring)).add_subclass(this))
+        Ok(PyClassInitializer::from(Base::new(ring, None)).add_subclass(this))
     }
 
     /// How many items fit; the same as `maxsize`.

@@ -111,7 +111,12 @@ pub(crate) fn wait(
     loop {
         let mut slice = SLICE;
         match outcome {
-            Outcome::Ok => return Ok(()),
+            Outcome::Ok => {
+                if let Some(linger) = base.linger() {
+                    linger.waited(side, began.elapsed());
+                }
+                return Ok(());
+            }
             Outcome::Closed => return Err(End::ShutDown),
             Outcome::Invalid => {
                 let error = usable(ring).err();
@@ -167,7 +172,16 @@ pub(crate) fn wait(
         outcome = if slice.is_zero() {
             call(slice)
         } else {
-            py.detach(|| call(slice))
+            py.detach(|| {
+                if let Some(linger) = base.linger() {
+                    let interrupted = || base.interrupts() != interrupts;
+                    linger.watch(ring, side, slice, interrupted);
+                    if interrupted() {
+                        slice = Duration::ZERO;
+                    }
+                }
+                call(slice)
+            })
         };
     }
 }

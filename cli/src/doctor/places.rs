@@ -101,7 +101,7 @@ pub(super) fn print(places: &[Place]) {
             yes(place.direct),
         ]);
     }
-    println!("\nFile systems (a persistent ring is a file)\n{table}");
+    println!("\nFile systems (for the persistent engine, which is planned)\n{table}");
 }
 
 #[cfg(test)]

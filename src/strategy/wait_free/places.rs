@@ -6,10 +6,10 @@ use std::ptr::NonNull;
 
 use super::words::{BLOCKED, LONGEST, PART, PENDING, WHOLE};
 use super::{
-    ARMED, Entry, ExchangeRing, HINT_READ, JOIN, JOIN_LOOK, LEAVE, LENT, NOTE_BEGIN, NOTE_END,
-    NOTE_WRITE, PLACE_READ, PLACE_WRITE, POP, PUSH, RECOVER_ANNOUNCED, RECOVER_LOOK, RECOVER_PLACE,
-    RECOVER_SLOT, RECOVER_STATE, RECOVER_TAG, RECOVER_WITHDRAW, RECOVER_WRITE, SIT_DOWN, TAG_READ,
-    TAG_WRITE,
+    ARMED, Entry, ExchangeRing, HINT_READ, JOIN, JOIN_LOOK, LEAVE, LENT, LOOK_SLOT, NOTE_BEGIN,
+    NOTE_END, NOTE_WRITE, PLACE_READ, PLACE_WRITE, POP, PUSH, RECOVER_ANNOUNCED, RECOVER_LOOK,
+    RECOVER_PLACE, RECOVER_SLOT, RECOVER_STATE, RECOVER_TAG, RECOVER_WITHDRAW, RECOVER_WRITE,
+    SIT_DOWN, TAG_READ, TAG_WRITE,
 };
 use crate::atomic::{Profile, Tracker, Tuned, Word};
 use crate::error::BuildError;
@@ -155,7 +155,7 @@ impl Drop for Side {
             .sequence
             .store(self.sequence, Tuned::relaxed(PLACE_WRITE));
         place.taken.store(0, Tuned::relaxed(PLACE_WRITE));
-        let ended = 2 * self.begun + 1;
+        let ended = self.begun.wrapping_mul(2) + 1;
         place.ended.store(ended, Tuned::relaxed(PLACE_WRITE));
         place.owner.store(0, Tuned::release(LEAVE));
     }
@@ -247,7 +247,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
         let note = P::release(NOTE_WRITE);
         place.position.store(position, note);
         place.word.store(word, note);
-        place.then.store(side.done + n, note);
+        place.then.store(side.done.wrapping_add(n), note);
         // Whoever pushes a cell changes its tag before it gives the cell away.
         let tag = self.tag(side.spare);
         let value = if side.base & self.fields.one == 0 {
@@ -258,7 +258,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
             tag.load(P::relaxed(TAG_READ))
         };
         place.tag.store(value, note);
-        side.begun += 1;
+        side.begun = side.begun.wrapping_add(1);
         side.place().begun.store(side.begun, P::release(NOTE_BEGIN));
     }
 
@@ -266,12 +266,12 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
     #[inline(always)]
     pub(super) fn note_done(&self, side: &mut Side, n: u64) {
         if self.shared {
-            side.done += n;
+            side.done = side.done.wrapping_add(n);
             let place = side.place();
             let note = P::release(NOTE_WRITE);
             place.spare.store(side.spare, note);
             place.done.store(side.done, note);
-            let mut ended = 2 * side.begun;
+            let mut ended = side.begun.wrapping_mul(2);
             if side.base & self.fields.one == 0 {
                 ended += 1;
             } else {
@@ -286,7 +286,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
     #[inline(always)]
     pub(super) fn note_lost(&self, side: &Side) {
         if self.shared {
-            let ended = 2 * side.begun + 1;
+            let ended = side.begun.wrapping_mul(2) + 1;
             side.place().ended.store(ended, P::release(NOTE_END));
         }
     }
@@ -414,7 +414,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
         }
         place.taken.store(taken, write);
         place.begun.store(begun, write);
-        place.ended.store(2 * begun + 1, write);
+        place.ended.store(begun.wrapping_mul(2) + 1, write);
         place.owner.store(0, P::release(LEAVE));
         Left {
             died: true,
@@ -487,6 +487,37 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
             .tag
             .load(P::acquire(RECOVER_PLACE));
         found || self.tag(cell).load(P::acquire(RECOVER_TAG)) != tag
+    }
+
+    /// I3, where nothing is in flight. The spares of handles that are out count
+    /// in shared memory only: in private memory they are in the handle.
+    pub(super) fn every_cell_once(&self) -> Result<(), String> {
+        let mut where_is = vec![None; self.cell_count];
+        let mut found = |cell: u64, place: String| {
+            let known = usize::try_from(cell).ok().and_then(|i| where_is.get_mut(i));
+            match known {
+                None => Err(format!("{place} has cell {cell}, which there is not")),
+                Some(known) => match known.replace(place.clone()) {
+                    Some(other) => Err(format!("cell {cell} is in {other} and in {place}")),
+                    None => Ok(()),
+                },
+            }
+        };
+        for index in 0..self.slot_count {
+            let word = self.slot(index).load(P::acquire(LOOK_SLOT));
+            found(self.fields.cell(word), format!("slot {index}"))?;
+        }
+        for (side, name) in [(PUSH, "producer"), (POP, "consumer")] {
+            for i in 0..self.participants {
+                let spare = &self.words(side, i).spare;
+                let spare = spare.load(P::acquire(RECOVER_PLACE));
+                found(spare, format!("the place of {name} {i}"))?;
+            }
+        }
+        match where_is.iter().position(Option::is_none) {
+            Some(cell) => Err(format!("cell {cell} is nowhere")),
+            None => Ok(()),
+        }
     }
 
     fn is_in_a_slot(&self, cell: u64) -> bool {

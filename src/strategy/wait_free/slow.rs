@@ -17,6 +17,9 @@ const LOOKS: u32 = 8;
 /// Pauses after a lost slot; doubled three times.
 const LOST: u32 = 32;
 
+/// Turns that no call makes unless a hostile process writes into the ring.
+const ENDLESS: u32 = 1 << 16;
+
 /// What became of a claim.
 #[derive(PartialEq)]
 enum Resolved {
@@ -45,7 +48,7 @@ fn pauses(n: u32) {
 impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
     /// Turns of a loop that no ring needs unless a hostile process writes into it.
     fn too_many(&self) -> u32 {
-        let turns = 4096 + 256 * self.participants + 4 * self.slot_count;
+        let turns = 256 + 32 * self.participants;
         u32::try_from(turns)
             .unwrap_or(u32::MAX)
             .saturating_add(self.patience.saturating_mul(4))
@@ -77,7 +80,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
             if self.header().closed.load(P::relaxed(CLOSING_LOOK)) != 0 {
                 // Somebody closes the ring: helps, so that it ends.
                 self.mark_sealed();
-                continue;
+                return self.closed();
             }
             if side.position >= side.room {
                 match self.find_room(side) {
@@ -115,7 +118,9 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
                 lost += 1;
                 continue;
             }
-            let n = n.min(side.room - side.position).min(self.longest(side));
+            let n = n
+                .min(side.room.saturating_sub(side.position).max(1))
+                .min(self.longest(side));
             self.note_attempt(side, word, n);
             let mine = side.base.wrapping_add(fields.one) | fields.run_of(n) | side.spare;
             if slot
@@ -152,7 +157,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
         let most = 4 * self.patience + 64;
         // Others cannot ask whether this call would take what they find: who is
         // not sure does not announce, and goes on by itself.
-        while !SURE || (lost < self.patience && turns < most) {
+        while (!SURE && turns < ENDLESS) || (lost < self.patience && turns < most) {
             turns += 1;
             let slot = self.slot(side.index);
             let word = slot.load(P::acquire(SLOT_LOOK));
@@ -217,7 +222,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
             } else {
                 // The copy is worth something only if the word is still the same.
                 self.copy_aside(side, element.payload, n as usize);
-                let less = fields.plain(word) + fields.more_popped(n);
+                let less = fields.plain(word).wrapping_add(fields.more_popped(n));
                 let done = slot
                     .compare_exchange(word, less, P::acq_rel(TAKE_PART))
                     .is_ok();
@@ -234,6 +239,9 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
                 pauses(LOST << lost);
             }
             lost = lost.saturating_add(1);
+        }
+        if !SURE {
+            return Err(Stop::Blocked); // the words are not a ring's any more
         }
         self.announce::<POP>(side)
     }
@@ -383,7 +391,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
         }
         if self.header().closed.load(P::relaxed(CLOSING_LOOK)) != 0 {
             self.mark_sealed();
-            return None;
+            return Some(Some(Stop::Closed));
         }
         if side.position < side.room {
             return Some(None);
@@ -399,7 +407,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
 
     /// Writes down an operation that others may decide once it is announced or claimed.
     fn open_entry<const S: usize>(&self, side: &mut Side) -> (&Entry, u64) {
-        side.sequence += 1;
+        side.sequence = side.sequence.wrapping_add(1);
         let sequence = side.sequence;
         self.note_slow(side);
         let entry = self.entry(side.participant, S, sequence);
@@ -451,19 +459,18 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
         let (lap, index) = (position / count, position % count);
         let phase = fields.phase(word);
         // Only the low bits of a lap are in the word.
-        let later = phase.wrapping_sub(2 * lap) & (!0 >> fields.phase);
+        let later = phase.wrapping_sub(lap.wrapping_mul(2)) & (!0 >> fields.phase);
         let pushes_claim = later & 1 == 0 && fields.claimant(word) != 0;
         if S == PUSH {
-            let laps = lap
-                + if pushes_claim {
-                    later / 2
-                } else {
-                    (later - 1) / 2
-                };
+            let laps = lap.wrapping_add(if pushes_claim {
+                later / 2
+            } else {
+                later.wrapping_sub(1) / 2
+            });
             let run = if pushes_claim { 0 } else { fields.length(word) };
             laps.wrapping_mul(count).wrapping_add(index + run)
         } else if later == 2 && !pushes_claim {
-            position + fields.length(word)
+            position.wrapping_add(fields.length(word))
         } else {
             // The slot is in use again. Who did that had seen to it that the
             // hint is beyond (I9).
@@ -488,12 +495,13 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
         let hint = &self.header().hint[POP];
         let (capacity, count) = (self.capacity as u64, self.slot_count as u64);
         let known = hint.load(P::acquire(ROOM_HINT));
-        if known + capacity > side.position {
-            side.room = known + capacity;
+        if known.wrapping_add(capacity) > side.position {
+            side.room = known.wrapping_add(capacity);
             return Room::Known;
         }
         let mut run = side.seen.max(known);
-        for _ in 0..self.too_many() {
+        // As many runs as there are slots, and some that change under its eyes.
+        for _ in 0..2 * self.slot_count + 64 {
             let index = (run % count) as usize;
             let base = self.base(run / count, POP);
             let word = self.slot(index).load(P::acquire(ROOM_LOOK));
@@ -504,8 +512,8 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
                     if fields.claimant(word) != 0 && self.resolve(index, word) == Resolved::Moved {
                         continue;
                     }
-                    let front = run + fields.popped(word);
-                    if front + capacity <= side.position {
+                    let front = run.wrapping_add(fields.popped(word));
+                    if front.wrapping_add(capacity) <= side.position {
                         side.seen = run;
                         return Room::Full { index, word };
                     }
@@ -517,7 +525,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
                 }
             };
             side.seen = run;
-            side.room = front + capacity;
+            side.room = front.wrapping_add(capacity);
             if side.room <= side.position || !self.push_hint(run) {
                 break; // no ring looks so
             }
@@ -546,17 +554,17 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
     /// (request and reply, a slow peer) it is left alone for a while.
     #[cold]
     fn gather<const S: usize>(&self, side: &mut Side) {
-        let goal = side.position + self.pacing.goal as u64;
+        let goal = side.position.wrapping_add(self.pacing.goal as u64);
         let other = &self.header().hint[1 - S];
         let lead = if S == PUSH { self.capacity as u64 } else { 0 };
         let count = self.slot_count as u64;
-        let slot = self.slot(((goal - 1) % count) as usize);
-        let wanted = self.base((goal - 1) / count, S);
+        let slot = self.slot((goal.wrapping_sub(1) % count) as usize);
+        let wanted = self.base(goal.wrapping_sub(1) / count, S);
         for _ in 0..LOOKS {
             pauses(self.pacing.look);
             let word = slot.load(P::relaxed(GATHER_LOOK));
             let filled = S == POP && word.wrapping_sub(wanted).cast_signed() >= 0;
-            if filled || other.load(P::relaxed(GATHER_HINT)) + lead >= goal {
+            if filled || other.load(P::relaxed(GATHER_HINT)).wrapping_add(lead) >= goal {
                 side.missed = 0;
                 return;
             }
@@ -691,7 +699,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
             return Resolved::Dead;
         }
         let next = if part {
-            fields.plain(claim) + fields.more_popped(1)
+            fields.plain(claim).wrapping_add(fields.more_popped(1))
         } else {
             let given = fields.cell(entry.cell.load(P::acquire(RESOLVE_CELL)));
             let length = if side == POP {

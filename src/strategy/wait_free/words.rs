@@ -132,12 +132,6 @@ impl Fields {
     pub(super) fn plain(&self, word: u64) -> u64 {
         word & !(3 << self.sequence | self.participants << self.participant)
     }
-    /// What is not the phase and not the run and not the cell.
-    #[inline(always)]
-    pub(super) fn but_run(&self) -> u64 {
-        !(self.cells | self.run)
-    }
-
     /// A state word: sequence, popped of the run, status, cell.
     pub(super) fn state(&self, sequence: u64, status: u64, run: u64, cell: u64) -> u64 {
         (sequence << (RUN_BITS + 2) | run << 2 | status) << self.length | cell
