@@ -2,7 +2,8 @@
 //!
 //! Algorithms touch shared words only through [`Word`], whose accesses take an
 //! [`Order`] (an ordering and the name of the step) instead of a bare
-//! ordering. One of three backends does the access: native, loom or shuttle;
+//! ordering. One of four backends does the access: native, loom, shuttle or
+//! cost (`docs/cost.md`), which counts what it would cost on many cores;
 //! two layers sit above any of them, tracing and mutation, and compile to
 //! nothing in ordinary builds. `tests/assembly.rs` compares the native code
 //! with the same algorithm on plain `std` atomics.
@@ -13,7 +14,12 @@
 #[cfg_attr(turtle_loom, path = "loom.rs")]
 #[cfg_attr(shuttle, path = "shuttle.rs")]
 #[cfg_attr(not(any(turtle_loom, shuttle)), path = "native.rs")]
+#[cfg(not(turtle_cost))]
 mod backend;
+#[cfg(turtle_cost)]
+pub mod cost;
+#[cfg(turtle_cost)]
+use cost as backend;
 pub mod mutate;
 mod order;
 #[cfg(turtle_trace)]
@@ -44,6 +50,8 @@ impl Word {
     /// Reads the word.
     #[inline(always)]
     pub fn load(&self, order: Order) -> u64 {
+        #[cfg(turtle_cost)]
+        cost::names(order.step);
         #[cfg(turtle_trace)]
         let _turn = trace::turn();
         let value = self.0.load(load_ordering(order.ordering));
@@ -59,6 +67,8 @@ impl Word {
         if mutate::skip(order.step) {
             return;
         }
+        #[cfg(turtle_cost)]
+        cost::names(order.step);
         #[cfg(turtle_trace)]
         let _turn = trace::turn();
         self.0.store(value, store_ordering(order.ordering));
@@ -75,6 +85,8 @@ impl Word {
         if mutate::skip(order.step) {
             return self.torn_compare_exchange(current, new);
         }
+        #[cfg(turtle_cost)]
+        cost::names(order.step);
         #[cfg(turtle_trace)]
         let _turn = trace::turn();
         let outcome = self.0.compare_exchange(
@@ -112,6 +124,8 @@ impl Word {
         if mutate::skip(order.step) {
             return self.0.load(Ordering::Relaxed);
         }
+        #[cfg(turtle_cost)]
+        cost::names(order.step);
         #[cfg(turtle_trace)]
         let _turn = trace::turn();
         let was = self.0.fetch_or(bits, order.ordering);
@@ -127,6 +141,8 @@ impl Word {
         if mutate::skip(order.step) {
             return self.0.load(Ordering::Relaxed);
         }
+        #[cfg(turtle_cost)]
+        cost::names(order.step);
         #[cfg(turtle_trace)]
         let _turn = trace::turn();
         let was = self.0.fetch_add(n, order.ordering);

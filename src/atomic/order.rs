@@ -31,8 +31,8 @@ impl Step {
 #[derive(Clone, Copy, Debug)]
 pub struct Order {
     pub(super) ordering: Ordering,
-    // Read by the tracing and mutating layers only.
-    #[cfg_attr(not(any(turtle_trace, turtle_mutate)), allow(dead_code))]
+    // Read by the tracing and mutating layers and the cost backend only.
+    #[cfg_attr(not(any(turtle_trace, turtle_mutate, turtle_cost)), allow(dead_code))]
     pub(super) step: Step,
 }
 

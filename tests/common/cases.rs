@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use turtle_buffers::atomic::{Step, Weakened, mutate};
-use turtle_buffers::strategy::{Spsc, Turn, spsc, turn};
+use turtle_buffers::strategy::{Spsc, Turn, WaitFree, spsc, turn};
 use turtle_buffers::wait;
 
 use super::clients::{Client, clients};

@@ -64,6 +64,11 @@ impl<E: Engine> RawQueue<E> {
         let mut geometry = Geometry::new(capacity, Typed::new(), false);
         geometry.participants = 4; // what no client exceeds
         geometry.patience = patience();
+        Self::of(geometry)
+    }
+
+    /// An empty ring of this geometry.
+    pub fn of(geometry: Geometry<Typed<u64>>) -> Self {
         let layout = Algorithm::<E>::footprint(&geometry).expect("a small ring");
         // SAFETY: the layout is not empty; zeroed, fresh, and of the footprint.
         let (base, raw) = unsafe {
