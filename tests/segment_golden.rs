@@ -121,6 +121,7 @@ fn life_of_a_ring(strategy: Strategy) -> Vec<(&'static str, Vec<u8>)> {
         capacity: 3,
         path: Some(name.0.clone()),
         open: OpenMode::CreateNew,
+        max_threads: 2,
         ..Options::default()
     };
     let ring: RingBuffer<u64> = Ring::open(&options).unwrap();
@@ -150,6 +151,7 @@ fn records(strategy: Strategy) -> (&'static str, Vec<u8>) {
         records: true,
         path: Some(name.0.clone()),
         open: OpenMode::CreateNew,
+        max_threads: 2,
         ..Options::default()
     };
     // SAFETY: no hook.
