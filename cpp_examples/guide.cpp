@@ -124,6 +124,18 @@ void processes(const std::string& name) {
     turtle::unlink(name); // without this the ring and what is in it stay
 }
 
+void sessions(const std::string& name) {
+    turtle::shared_ring<tick> ticks(name, 1024);
+    std::error_code why;
+    if (auto out = turtle::producer<tick>::create(ticks, turtle::session{7}, why)) {
+        for (auto next = out->recovered().done; next < 100; ++next) // behind the last one that arrived
+            CHECK(out->push({next, 99.5}));
+    } else {
+        CHECK(why == turtle::errc::unsupported); // this strategy keeps no records
+    }
+    turtle::unlink(name);
+}
+
 void records(const std::string& name) {
     turtle::record_ring lines(name, 4096); // strings of up to 4096 bytes
     CHECK(lines.push("a line"));
@@ -155,6 +167,7 @@ int main() {
     zero_copy();
     handles();
     processes(name + "-ticks");
+    sessions(name + "-sessions");
     records(name + "-lines");
     polling();
     std::puts("guide: what docs/cpp.md shows is so");

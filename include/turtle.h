@@ -24,7 +24,8 @@
  * Threads.   "any": any number of threads at once. "one at a time": the caller sees to it.
  *            On TURTLE_SPSC the first thread to push (to pop) on a turtle_buffer owns that side, until it calls
  *            turtle_release_thread or ends; others get TURTLE_ERR_NO_HANDLE. A turtle_producer (turtle_consumer) owns
- *            it until it is freed.
+ *            it until it is freed. Strategies that keep a record of each participant have `max_threads` places on each
+ *            side: a thread takes one with its first call there, and keeps it likewise.
  * Progress.  What a call may wait for. "always returns": never for another thread. The text at TURTLE_TURN and its
  *            neighbours says what a stopped thread does to others.
  * Pointers.  Null and misaligned ones are errors, not accidents. A dangling one, or memory smaller than promised, is the
@@ -97,6 +98,11 @@
 #define TURTLE_RECORDS 8
 
 /**
+ * Patience: none. A call that does not succeed at once lets others help.
+ */
+#define TURTLE_IMPATIENT UINT32_MAX
+
+/**
  * Durability: as safe as the process. The only one of rings in memory.
  */
 #define TURTLE_PROCESS 0
@@ -115,6 +121,16 @@
  * Timeout: wait for ever.
  */
 #define TURTLE_FOREVER UINT64_MAX
+
+/**
+ * Side of a ring: those who push.
+ */
+#define TURTLE_PRODUCER 0
+
+/**
+ * Side of a ring: those who pop.
+ */
+#define TURTLE_CONSUMER 1
 
 /**
  * A ring. Any thread may use it, several at once.
@@ -162,7 +178,8 @@ typedef struct turtle_options {
      */
     uint32_t durability;
     /**
-     * Participants of strategies that keep records of them; 0 for the default.
+     * Participants of each side, for strategies that keep a record of each: 1 to 65536; 0 means 64, or, where a ring is
+     * there, as many as it has. Others ignore it.
      */
     uint32_t max_threads;
     /**
@@ -198,9 +215,10 @@ typedef struct turtle_options {
      */
     uint32_t mode;
     /**
-     * 0.
+     * Attempts that a call of such a strategy makes before it lets others help: a knob that makes calls faster or
+     * slower, never different. 0: the strategy's choice. TURTLE_IMPATIENT: none, it asks at once. Of this process.
      */
-    uint32_t reserved;
+    uint32_t patience;
 } turtle_options;
 
 /**
@@ -279,10 +297,40 @@ typedef struct turtle_stats {
      */
     uint64_t helps;
     /**
-     * Participants found dead and reclaimed (strategies that keep records).
+     * Participants that this process found dead (shared rings of strategies that keep records).
      */
     uint64_t dead_participants;
 } turtle_stats;
+
+/**
+ * What a participant learns that opens its session again. Set `struct_size` to sizeof(turtle_recovered) first.
+ *
+ * Fields are appended, never reordered.
+ */
+typedef struct turtle_recovered {
+    /**
+     * Bytes of this struct as the caller knows it. Set by the caller.
+     */
+    size_t struct_size;
+    /**
+     * Elements that were pushed (popped) under this session so far, exactly. 0: the session is new.
+     */
+    uint64_t done;
+    /**
+     * Of a consumer: elements that the last one had taken, of which nobody knows whether it used them;
+     * turtle_consumer_orphans hands them out. They count in `done`.
+     */
+    uint64_t orphans;
+    /**
+     * 1 if the last one that had the session did not give it back: it was killed, or ended without freeing its
+     * handle.
+     */
+    uint32_t died;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
+} turtle_recovered;
 
 /**
  * Done.
@@ -345,7 +393,7 @@ typedef struct turtle_stats {
 #define TURTLE_ERR_CORRUPT -5
 
 /**
- * Every producer (consumer) that the strategy allows is out, perhaps on another thread.
+ * Every producer (consumer) that the strategy or `max_threads` allows is out, perhaps on another thread; or a session.
  */
 #define TURTLE_ERR_NO_HANDLE -6
 
@@ -584,7 +632,8 @@ turtle_status turtle_peek_timeout(struct turtle_buffer *buffer, const void **slo
 turtle_status turtle_release(struct turtle_buffer *buffer, const void *slot);
 
 /**
- * Gives back what the calling thread owns of a ring: the sides of TURTLE_SPSC. A thread that ends does so by itself.
+ * Gives back what the calling thread owns of a ring: the sides of TURTLE_SPSC, its places where the strategy keeps a
+ * record of each participant. A thread that ends does so by itself.
  *
  * Returns TURTLE_OK, also when it owned nothing, or TURTLE_ERR_INVALID.
  * Threads: any. Progress: always returns.
@@ -632,6 +681,7 @@ size_t turtle_capacity(const struct turtle_buffer *buffer);
 /**
  * Writes what the ring is and what has happened to it. `out->struct_size` says how much of the struct is known.
  *
+ * Looks for dead participants first, as turtle_reclaim does.
  * Returns TURTLE_OK or TURTLE_ERR_INVALID. Threads: any. Progress: takes a lock that only this call and the making
  * and freeing of handles take.
  */
@@ -668,7 +718,7 @@ const char *turtle_version(void);
  * Makes an explicit producer. It keeps the ring alive after turtle_free, until it is freed itself.
  *
  * `*out` is written on success only.
- * Returns TURTLE_OK; TURTLE_ERR_NO_HANDLE when the strategy allows no more; TURTLE_ERR_INVALID.
+ * Returns TURTLE_OK; TURTLE_ERR_NO_HANDLE when the strategy, or `max_threads`, allows no more; TURTLE_ERR_INVALID.
  * Threads: any. Progress: allocates.
  */
 turtle_status turtle_producer_new(struct turtle_buffer *buffer, struct turtle_producer **out);
@@ -749,7 +799,7 @@ turtle_status turtle_producer_abandon(struct turtle_producer *producer, void *sl
  * Makes an explicit consumer. It keeps the ring alive after turtle_free, until it is freed itself.
  *
  * `*out` is written on success only.
- * Returns TURTLE_OK; TURTLE_ERR_NO_HANDLE when the strategy allows no more; TURTLE_ERR_INVALID.
+ * Returns TURTLE_OK; TURTLE_ERR_NO_HANDLE when the strategy, or `max_threads`, allows no more; TURTLE_ERR_INVALID.
  * Threads: any. Progress: allocates.
  */
 turtle_status turtle_consumer_new(struct turtle_buffer *buffer, struct turtle_consumer **out);
@@ -827,6 +877,98 @@ turtle_status turtle_consumer_peek_timeout(struct turtle_consumer *consumer,
  * Threads: one at a time. Progress: as turtle_release.
  */
 turtle_status turtle_consumer_release(struct turtle_consumer *consumer, const void *slot);
+
+/**
+ * Makes an explicit producer that is known by `session`, any number but 0, and tells what became of the session's
+ * pushes so far: a producer that was killed goes on behind element `recovered->done`, without loss or duplicate.
+ *
+ * For shared rings of strategies that keep a record of each participant. As long as the producer is not freed and its
+ * process lives nobody else has the session. The session keeps its place, one of `max_threads`, until
+ * turtle_forget_session. In a forked child the handle is the parent's and answers TURTLE_ERR_NO_HANDLE.
+ * `recovered` may be null. `*out` is written on success only; turtle_producer_free gives the session back.
+ * Returns TURTLE_OK; TURTLE_ERR_NO_HANDLE while its owner is alive, or when there is no free place;
+ * TURTLE_ERR_UNSUPPORTED for a private ring or another strategy; TURTLE_ERR_INVALID; TURTLE_ERR_IO.
+ * Threads: any. Progress: allocates and makes system calls; may wait up to a second for another process that is
+ * putting the session's place right.
+ */
+turtle_status turtle_producer_open(struct turtle_buffer *buffer,
+                                   uint64_t session,
+                                   struct turtle_recovered *recovered,
+                                   struct turtle_producer **out);
+
+/**
+ * Makes an explicit consumer that is known by `session`, and tells what became of the session's pops so far.
+ *
+ * As turtle_producer_open; sessions of producers and of consumers are apart. `recovered->orphans` elements wait in
+ * the new handle for turtle_consumer_orphans (of records: turtle_consumer_orphan_record): take them first, they go
+ * with it. turtle_consumer_free gives the session back.
+ * Returns and threads as turtle_producer_open. Progress: as turtle_producer_open.
+ */
+turtle_status turtle_consumer_open(struct turtle_buffer *buffer,
+                                   uint64_t session,
+                                   struct turtle_recovered *recovered,
+                                   struct turtle_consumer **out);
+
+/**
+ * Gives what the last consumer of this one's session had taken and perhaps not used, oldest first, each once.
+ *
+ * `elems` has room for `max` elements of `elem_size` bytes. `*done` says how many were given.
+ * Returns TURTLE_OK with `*done` above 0 (or `max` 0); TURTLE_EMPTY when there are no more; TURTLE_ERR_INVALID, also
+ * on a ring of records.
+ * Threads: one at a time. Progress: always returns.
+ */
+turtle_status turtle_consumer_orphans(struct turtle_consumer *consumer, void *elems, size_t max, size_t *done);
+
+/**
+ * As turtle_consumer_orphans, for a ring of records: one record, into `cap` bytes at `data`; `*len` says how long it
+ * is.
+ *
+ * Returns TURTLE_OK; TURTLE_EMPTY when there are no more; TURTLE_ERR_INVALID, also when `cap` is less than
+ * `elem_size`, and nothing is taken then.
+ * Threads: one at a time. Progress: always returns.
+ */
+turtle_status turtle_consumer_orphan_record(struct turtle_consumer *consumer, void *data, size_t cap, size_t *len);
+
+/**
+ * Gives elements that consumers without a session had taken when they died, of which nobody knows whether they were
+ * used. Each is given once, to whoever asks first; until then they keep the places of their consumers.
+ *
+ * `elems` has room for `max` elements of `elem_size` bytes. `*done` says how many were given.
+ * Returns TURTLE_OK with `*done` above 0 (or `max` 0); TURTLE_EMPTY when there are none; TURTLE_ERR_INVALID, also on
+ * a ring of records.
+ * Threads: any. Progress: never waits; makes system calls.
+ */
+turtle_status turtle_take_orphans(struct turtle_buffer *buffer, void *elems, size_t max, size_t *done);
+
+/**
+ * As turtle_take_orphans, for a ring of records: one record, into `cap` bytes at `data`; `*len` says how long it is.
+ *
+ * Returns TURTLE_OK; TURTLE_EMPTY when there are none; TURTLE_ERR_INVALID, also when `cap` is less than `elem_size`,
+ * and nothing is taken then.
+ * Threads: any. Progress: never waits; makes system calls.
+ */
+turtle_status turtle_take_orphan_record(struct turtle_buffer *buffer, void *data, size_t cap, size_t *len);
+
+/**
+ * Ends a session that nobody has now: its count is forgotten and its place is free. `side` is TURTLE_PRODUCER or
+ * TURTLE_CONSUMER.
+ *
+ * Returns TURTLE_OK; TURTLE_ERR_NOT_FOUND; TURTLE_ERR_NO_HANDLE while its owner is alive; TURTLE_ERR_INVALID, also
+ * while elements wait for its next consumer; TURTLE_ERR_UNSUPPORTED and TURTLE_ERR_IO as turtle_producer_open.
+ * Threads: any. Progress: as turtle_producer_open.
+ */
+turtle_status turtle_forget_session(struct turtle_buffer *buffer, uint32_t side, uint64_t session);
+
+/**
+ * Looks for participants that died and puts right what they left; `*found` says how many there were. `found` may be
+ * null.
+ *
+ * Nobody has to call it: who waits looks about every 50 ms, and so does who finds no free place. 0 for private rings
+ * and for strategies that keep no record of their participants. A stopped participant is not dead.
+ * Returns TURTLE_OK or TURTLE_ERR_INVALID. Threads: any. Progress: never waits; a system call for each participant of
+ * another process.
+ */
+turtle_status turtle_reclaim(struct turtle_buffer *buffer, size_t *found);
 
 /**
  * Tells what the last failed call of this thread found wrong, and what to do about it.

@@ -172,7 +172,27 @@ struct options {
     turtle::strategy strategy = turtle::strategy::any;
     open_mode mode = open_mode::create_or_attach; ///< shared rings only
     std::uint32_t permissions = 0600;             ///< permission bits of a shared ring that is created
-    std::uint32_t max_threads = 0;                ///< participants of strategies that keep records; 0: default
+    std::uint32_t max_threads = 0; ///< participants of each side, of strategies that keep records; 0: 64, or as there
+    std::uint32_t patience = 0;    ///< attempts before such a strategy's calls ask for help; 0: default, or impatient
+};
+
+/// For options::patience: a call that does not succeed at once lets others help.
+inline constexpr std::uint32_t impatient = TURTLE_IMPATIENT;
+
+/// Names a producer (a consumer) of a shared ring by a number, any but 0, so that after a crash it learns exactly how
+/// many of its pushes (pops) took effect: `turtle::producer out(ring, turtle::session{7})`. For strategies that keep a
+/// record of each participant. As long as the handle lives nobody else has the session, in no process; the session
+/// keeps its place, one of options::max_threads, until forget_producer() or forget_consumer(). In a forked child the
+/// handle is the parent's and answers errc::no_handle.
+struct session {
+    std::uint64_t id;
+};
+
+/// What a participant learns that opens its session again.
+struct recovery {
+    std::uint64_t done = 0;  ///< elements pushed (popped) under this session so far; 0: the session is new
+    std::size_t orphans = 0; ///< elements that the last consumer had taken and perhaps not used; they count in `done`
+    bool died = false;       ///< the last one that had the session did not give it back
 };
 
 /// Names the elements of a record_ring: `producer<record>`. They are pushed as std::string_view, popped as std::string.
@@ -357,6 +377,19 @@ struct freer {
 template <class Handle>
 using owned = std::unique_ptr<Handle, freer>;
 
+inline turtle_status orphans(turtle_buffer* h, void* e, std::size_t n, std::size_t* done) noexcept {
+    return turtle_take_orphans(h, e, n, done);
+}
+inline turtle_status orphans(turtle_consumer* h, void* e, std::size_t n, std::size_t* done) noexcept {
+    return turtle_consumer_orphans(h, e, n, done);
+}
+inline turtle_status orphan(turtle_buffer* h, std::string& to, std::size_t* length) noexcept {
+    return turtle_take_orphan_record(h, to.data(), to.size(), length);
+}
+inline turtle_status orphan(turtle_consumer* h, std::string& to, std::size_t* length) noexcept {
+    return turtle_consumer_orphan_record(h, to.data(), to.size(), length);
+}
+
 /// The one place that throws.
 [[noreturn]] inline void fail(turtle_status why, const char* what) {
 #ifdef __cpp_exceptions
@@ -517,6 +550,30 @@ struct element<record> {
     static constexpr bool is_record = true;
     static constexpr bool by_bytes = false;
 };
+
+/// All that `handle` has to give, one by one: what cannot be stored is still with the library.
+template <class T, class Handle>
+std::vector<typename element<T>::out> all_orphans(Handle* handle, std::size_t longest) {
+    std::vector<typename element<T>::out> all;
+    for (turtle_status status = TURTLE_OK;;) {
+        if constexpr (element<T>::is_record) {
+            std::string one(longest, '\0');
+            std::size_t length = 0;
+            all.reserve(all.size() + 1);
+            status = orphan(handle, one, &length);
+            if (status == TURTLE_OK) one.resize(length), all.push_back(std::move(one));
+        } else {
+            static_assert(is_plain<T>, "only plain data outlives a process");
+            room<T> one;
+            std::size_t done = 0;
+            all.reserve(all.size() + 1);
+            status = orphans(handle, one.bytes, 1, &done);
+            if (status == TURTLE_OK) all.push_back(one.value());
+        }
+        if (status == TURTLE_EMPTY) return all;
+        if (status != TURTLE_OK) fail(status);
+    }
+}
 
 template <class T>
 constexpr void check_element() {
@@ -1337,6 +1394,19 @@ public:
     /// Gives back the sides that the calling thread owns (strategy::spsc). A thread that ends does so by itself.
     void release_thread() noexcept { static_cast<void>(turtle_release_thread(raw())); }
 
+    /// Looks for participants that died and puts right what they left; answers how many there were. Nobody has to call
+    /// it: who waits looks about every 50 ms. 0 for strategies that keep no record of their participants.
+    std::size_t reclaim() noexcept {
+        std::size_t found = 0;
+        static_cast<void>(turtle_reclaim(raw(), &found));
+        return found;
+    }
+    /// Ends a session that nobody has now: its count is forgotten, its place is free. `false`: there is none. Throws
+    /// std::system_error: errc::no_handle while its owner is alive; invalid while elements wait for its next consumer;
+    /// unsupported.
+    bool forget_producer(session which) { return forget(TURTLE_PRODUCER, which); }
+    bool forget_consumer(session which) { return forget(TURTLE_CONSUMER, which); }
+
     /// Elements inside: exact when nobody is active.
     [[nodiscard]] std::size_t size_approx() const noexcept { return turtle_len(handle_.get()); }
     [[nodiscard]] bool empty() const noexcept { return size_approx() == 0; }
@@ -1379,6 +1449,7 @@ protected:
         o.strategy = static_cast<std::uint32_t>(wanted.strategy);
         o.flags |= static_cast<std::uint32_t>(wanted.mode);
         o.max_threads = wanted.max_threads;
+        o.patience = wanted.patience;
         if (wanted.capacity != 0 || wanted.mode == open_mode::attach) o.capacity = wanted.capacity;
         o.path = name;
         o.mode = wanted.permissions;
@@ -1403,6 +1474,11 @@ protected:
     }
 
 private:
+    bool forget(std::uint32_t side, session which) {
+        const turtle_status status = turtle_forget_session(raw(), side, which.id);
+        if (status != TURTLE_OK && status != TURTLE_ERR_NOT_FOUND) fail(status);
+        return status == TURTLE_OK;
+    }
     owned<turtle_buffer> handle_;
 };
 
@@ -1428,6 +1504,15 @@ class ring : public ring_base,
 public:
     using value_type = typename element<T>::out;
     using size_type = std::size_t;
+
+    /// Elements of a shared ring that consumers without a session had taken when they died, of which nobody knows
+    /// whether they were used. Each is handed out once, to whoever asks; until then they keep their consumers' places.
+    [[nodiscard]] std::vector<value_type> take_orphans() {
+        if constexpr (element<T>::is_record)
+            return all_orphans<T>(this->raw(), this->max_size());
+        else
+            return all_orphans<T>(this->raw(), 0);
+    }
 
 protected:
     ring() = default;
@@ -1593,10 +1678,22 @@ public:
     explicit producer(detail::ring<T>& ring) {
         if (const turtle_status status = open(ring); status != TURTLE_OK) detail::fail(status);
     }
+    /// One that is known by a session; recovered() tells what became of it. Throws std::system_error: errc::no_handle
+    /// while its owner is alive or when there is no free place; unsupported for a private ring, or a strategy without
+    /// records.
+    producer(detail::ring<T>& ring, session which) {
+        if (const turtle_status status = open(ring, &which); status != TURTLE_OK) detail::fail(status);
+    }
     /// The constructor that does not throw.
     [[nodiscard]] static std::optional<producer> create(detail::ring<T>& ring, std::error_code& why) noexcept {
         std::optional<producer> made(producer{});
         if (!detail::tell(made->open(ring), why)) made.reset();
+        return made;
+    }
+    [[nodiscard]] static std::optional<producer> create(detail::ring<T>& ring, session which,
+                                                        std::error_code& why) noexcept {
+        std::optional<producer> made(producer{});
+        if (!detail::tell(made->open(ring, &which), why)) made.reset();
         return made;
     }
 #ifdef __cpp_lib_expected
@@ -1606,7 +1703,15 @@ public:
             return std::unexpected(static_cast<errc>(status));
         return made;
     }
+    [[nodiscard]] static std::expected<producer, errc> create(detail::ring<T>& ring, session which) noexcept {
+        producer made;
+        if (const turtle_status status = made.open(ring, &which); status != TURTLE_OK)
+            return std::unexpected(static_cast<errc>(status));
+        return made;
+    }
 #endif
+    /// Of a session: what became of it until this handle was made.
+    [[nodiscard]] const recovery& recovered() const noexcept { return recovered_; }
     /// Closes the ring, for everybody: see ring_buffer. Works after the ring object is gone, too. Any thread.
     void close() noexcept {
         seen_.close([&] { return turtle_producer_close(raw()); });
@@ -1618,9 +1723,13 @@ public:
 
 private:
     producer() = default;
-    turtle_status open(detail::ring<T>& ring) noexcept {
+    turtle_status open(detail::ring<T>& ring, const session* which = nullptr) noexcept {
         turtle_producer* made = nullptr;
-        const turtle_status status = turtle_producer_new(ring.raw(), &made);
+        turtle_recovered was{};
+        was.struct_size = sizeof was;
+        const turtle_status status = which == nullptr ? turtle_producer_new(ring.raw(), &made)
+                                                      : turtle_producer_open(ring.raw(), which->id, &was, &made);
+        recovered_ = {was.done, static_cast<std::size_t>(was.orphans), was.died != 0};
         handle_.reset(made);
         seen_ = ring.seen();
         static_cast<detail::longest<T>&>(*this) = ring;
@@ -1628,12 +1737,16 @@ private:
     }
     detail::owned<turtle_producer> handle_;
     detail::sight seen_;
+    recovery recovered_;
 };
 template <class T>
 producer(ring_buffer<T>&) -> producer<T>;
 template <class T>
 producer(shared_ring<T>&) -> producer<T>;
 producer(record_ring&) -> producer<record>;
+template <class T>
+producer(shared_ring<T>&, session) -> producer<T>;
+producer(record_ring&, session) -> producer<record>;
 
 /// An explicit consumer of a ring; see producer.
 template <class T>
@@ -1645,10 +1758,22 @@ public:
     explicit consumer(detail::ring<T>& ring) {
         if (const turtle_status status = open(ring); status != TURTLE_OK) detail::fail(status);
     }
+    /// One that is known by a session; recovered() tells what became of it. Throws std::system_error: errc::no_handle
+    /// while its owner is alive or when there is no free place; unsupported for a private ring, or a strategy without
+    /// records.
+    consumer(detail::ring<T>& ring, session which) {
+        if (const turtle_status status = open(ring, &which); status != TURTLE_OK) detail::fail(status);
+    }
     /// The constructor that does not throw.
     [[nodiscard]] static std::optional<consumer> create(detail::ring<T>& ring, std::error_code& why) noexcept {
         std::optional<consumer> made(consumer{});
         if (!detail::tell(made->open(ring), why)) made.reset();
+        return made;
+    }
+    [[nodiscard]] static std::optional<consumer> create(detail::ring<T>& ring, session which,
+                                                        std::error_code& why) noexcept {
+        std::optional<consumer> made(consumer{});
+        if (!detail::tell(made->open(ring, &which), why)) made.reset();
         return made;
     }
 #ifdef __cpp_lib_expected
@@ -1658,7 +1783,17 @@ public:
             return std::unexpected(static_cast<errc>(status));
         return made;
     }
+    [[nodiscard]] static std::expected<consumer, errc> create(detail::ring<T>& ring, session which) noexcept {
+        consumer made;
+        if (const turtle_status status = made.open(ring, &which); status != TURTLE_OK)
+            return std::unexpected(static_cast<errc>(status));
+        return made;
+    }
 #endif
+    /// Of a session: what became of it until this handle was made.
+    [[nodiscard]] const recovery& recovered() const noexcept { return recovered_; }
+    /// What the last consumer of this session had taken and perhaps not used, oldest first, each once.
+    [[nodiscard]] std::vector<value_type> take_orphans() { return detail::all_orphans<T>(raw(), longest_); }
     /// Closes the ring, for everybody: see ring_buffer. Works after the ring object is gone, too. Any thread.
     void close() noexcept {
         seen_.close([&] { return turtle_consumer_close(raw()); });
@@ -1670,21 +1805,31 @@ public:
 
 private:
     consumer() = default;
-    turtle_status open(detail::ring<T>& ring) noexcept {
+    turtle_status open(detail::ring<T>& ring, const session* which = nullptr) noexcept {
         turtle_consumer* made = nullptr;
-        const turtle_status status = turtle_consumer_new(ring.raw(), &made);
+        turtle_recovered was{};
+        was.struct_size = sizeof was;
+        const turtle_status status = which == nullptr ? turtle_consumer_new(ring.raw(), &made)
+                                                      : turtle_consumer_open(ring.raw(), which->id, &was, &made);
+        recovered_ = {was.done, static_cast<std::size_t>(was.orphans), was.died != 0};
+        if constexpr (detail::element<T>::is_record) longest_ = ring.max_size();
         handle_.reset(made);
         seen_ = ring.seen();
         return status;
     }
     detail::owned<turtle_consumer> handle_;
     detail::sight seen_;
+    recovery recovered_;
+    std::size_t longest_ = 0;
 };
 template <class T>
 consumer(ring_buffer<T>&) -> consumer<T>;
 template <class T>
 consumer(shared_ring<T>&) -> consumer<T>;
 consumer(record_ring&) -> consumer<record>;
+template <class T>
+consumer(shared_ring<T>&, session) -> consumer<T>;
+consumer(record_ring&, session) -> consumer<record>;
 
 } // namespace turtle
 

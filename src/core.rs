@@ -2,6 +2,8 @@
 //! the erased face are both thin layers over this.
 #![allow(clippy::disallowed_types)] // counters and notes of this process; no algorithm rests on them
 
+mod places;
+
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ffi::c_void;
 use std::ptr::NonNull;
@@ -11,7 +13,7 @@ use std::time::Duration;
 
 use crate::asynchronous::Tasks;
 use crate::error::BuildError;
-use crate::options::{OpenMode, Options};
+use crate::options::{MAX_THREADS, OpenMode, Options};
 use crate::os::event::{Event, Fifo};
 use crate::os::fork::{fork_generation, fork_guard};
 use crate::os::segment::{RoleLock, Segment, SegmentError};
@@ -44,7 +46,8 @@ pub struct Stats {
     pub wakes: u64,
     /// Calls completed for another thread (engines that help).
     pub helps: u64,
-    /// Participants found dead and reclaimed (engines that keep records).
+    /// Participants that this process found dead (shared rings of engines that
+    /// keep records).
     pub dead_participants: u64,
     /// Whether the ring has been closed.
     pub closed: bool,
@@ -120,18 +123,30 @@ const EVERYONE: usize = u32::MAX as usize;
 const ROLE_PRODUCER: u64 = 1;
 const ROLE_CONSUMER: u64 = 2;
 
-/// Proof of owning a side of a strategy that allows one.
-#[derive(Debug)]
+/// Proof of owning a side, where an engine allows one or has a record of each.
+/// It goes after the side: what the side leaves in its record is done then.
+#[derive(Debug, Default)]
 pub(crate) struct Role {
-    flag: Option<Arc<AtomicBool>>,
+    _flag: Option<Flag>,
+    _ours: Option<places::Ours>,
     _lock: Option<RoleLock>,
+    session: Option<RoleLock>,
 }
 
-impl Drop for Role {
+/// A side of a ring in private memory.
+#[derive(Debug)]
+struct Flag(Arc<AtomicBool>);
+
+impl Role {
+    /// Whether the side is known by a session.
+    pub(crate) fn is_session(&self) -> bool {
+        self.session.is_some()
+    }
+}
+
+impl Drop for Flag {
     fn drop(&mut self) {
-        if let Some(flag) = &self.flag {
-            flag.store(false, Ordering::Release);
-        }
+        self.0.store(false, Ordering::Release);
     }
 }
 
@@ -151,6 +166,8 @@ pub(crate) struct Core<Sh: Shape, R: RawRing<Sh>> {
     producer_out: Arc<AtomicBool>,
     consumer_out: Arc<AtomicBool>,
     watched: AtomicBool,
+    /// In shared memory, of engines that have them.
+    places: Option<places::Places>,
     /// What `event_fd` hands out.
     event: OnceLock<Event>,
     /// The announcement of who polls it, after which every thread has passed
@@ -180,12 +197,12 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
     /// Builds a ring in private memory.
     pub(crate) fn private(
         maker: &Maker<Sh, R>,
-        capacity: usize,
+        options: &Options,
         shape: Sh,
-        records: bool,
         dropper: Option<Dropper>,
     ) -> Result<Self, BuildError> {
-        let geometry = Geometry::new(capacity, shape, false);
+        let capacity = options.capacity;
+        let geometry = geometry_of(options, capacity, options.participants()?, shape, false);
         let (layout, engine_at) = whole(maker, &geometry)?;
         // SAFETY: the layout has a size above zero.
         let Some(base) = NonNull::new(unsafe { alloc_zeroed(layout) }) else {
@@ -203,7 +220,7 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
         Ok(Self::assemble(
             raw,
             geometry,
-            records,
+            options.records,
             Region::Heap { base, layout },
             dropper,
         ))
@@ -216,15 +233,22 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
         shape: Sh,
     ) -> Result<Self, BuildError> {
         let name = options.path.as_deref().expect("the caller saw a path");
-        let asked = |capacity: usize| -> Result<(Geometry<Sh>, Head, usize), BuildError> {
-            let geometry = Geometry::new(capacity, shape, true);
+        let keeps_records = maker.strategy.traits().records;
+        let asked = |capacity: usize, participants: Option<usize>| -> Result<_, BuildError> {
+            let geometry = geometry_of(options, capacity, participants, shape, true);
             let (layout, engine_at) = whole(maker, &geometry)?;
+            #[allow(clippy::cast_possible_truncation)] // at most `MAX_THREADS`
             let head = Head {
                 strategy: maker.strategy as u32,
                 capacity: capacity as u64,
                 elem_size: shape.size() as u64,
                 elem_align: shape.align() as u64,
                 flags: if options.records { FLAG_RECORDS } else { 0 },
+                participants: if keeps_records {
+                    geometry.participants as u32
+                } else {
+                    0
+                },
                 length: layout.size() as u64,
             };
             Ok((geometry, head, engine_at))
@@ -258,7 +282,7 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
         let segment = if options.open == OpenMode::Attach {
             Segment::open(name).map_err(describe)?
         } else {
-            let (geometry, head, engine_at) = asked(options.capacity)?;
+            let (geometry, head, engine_at) = asked(options.capacity, options.participants()?)?;
             #[allow(clippy::cast_possible_truncation)] // it came from a usize
             create(head.length as usize, &geometry, &head, engine_at)
                 .map_err(describe)?
@@ -272,8 +296,15 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
         } else {
             options.capacity
         };
+        let participants = match options.participants()? {
+            // Of another strategy: the difference is told below.
+            None if keeps_records && there.strategy == maker.strategy as u32 => {
+                Some(participants_of(&there, name)?)
+            }
+            other => other,
+        };
         // Overflows of a hostile capacity end in an error here.
-        let (geometry, mut wanted, engine_at) = asked(capacity)?;
+        let (geometry, mut wanted, engine_at) = asked(capacity, participants)?;
         let difference = there.difference(&wanted);
         if !difference.is_empty() {
             return Err(BuildError::Mismatch(format!("{name}: {difference}")));
@@ -323,10 +354,12 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
             Region::Heap { base, .. } => *base,
             Region::Shared(segment) => segment.base(),
         };
+        let places = if geometry.shared { raw.places() } else { 0 };
         Self {
             raw,
             geometry,
             records,
+            places: places::Places::new(places),
             // SAFETY: inside the region; written when it was built.
             benches: unsafe { base.add(BENCHES_AT) }.cast(),
             region,
@@ -400,6 +433,7 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
     }
 
     pub(crate) fn stats(&self) -> Stats {
+        self.reclaim();
         let (pushed, popped) = self.raw.positions();
         let all = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
         let mut stats = all.1;
@@ -412,6 +446,7 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
         stats.popped = popped;
         stats.wakes = self.wakes.load(Ordering::Relaxed);
         stats.closed = self.raw.is_sealed();
+        stats.dead_participants = self.places.as_ref().map_or(0, places::Places::dead);
         stats
     }
 
@@ -438,10 +473,7 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
             return Err(BuildError::Invalid(FORKED.into()));
         }
         if arity == Arity::Many {
-            return Ok(Role {
-                flag: None,
-                _lock: None,
-            });
+            return Ok(Role::default());
         }
         let taken = || {
             BuildError::NoHandle(format!(
@@ -454,16 +486,16 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
             // and a forked child does not inherit it.
             let lock = segment.try_own(role)?.ok_or_else(taken)?;
             return Ok(Role {
-                flag: None,
                 _lock: Some(lock),
+                ..Role::default()
             });
         }
         if flag.swap(true, Ordering::Acquire) {
             return Err(taken());
         }
         Ok(Role {
-            flag: Some(flag.clone()),
-            _lock: None,
+            _flag: Some(Flag(flag.clone())),
+            ..Role::default()
         })
     }
 
@@ -640,6 +672,7 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
         if !event.is_ours() {
             return false; // the parent's, until this process asks for its own
         }
+        self.look_for_dead();
         let rung = event.drain();
         let (bench, shared) = (&self.benches().pop, self.geometry.shared);
         // ORDER: relaxed: an older announcement does not stand any more.
@@ -668,6 +701,13 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
         }
     }
 
+    /// What a waiter does before each sleep. If that ends what it waits for, the
+    /// gate has moved and it does not sleep.
+    fn sleeps(&self, tally: &Tally) {
+        tally.slept();
+        self.look_for_dead();
+    }
+
     /// Blocks on the producers' bench. The first attempt has been made.
     #[cold]
     pub(crate) fn block_push<T>(
@@ -682,7 +722,7 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
             self.geometry.shared,
             attempt,
             || self.interrupts.load(Ordering::Acquire) != seen,
-            || tally.slept(),
+            || self.sleeps(tally),
             || self.wake_producers(1),
         );
         if end.is_ok() {
@@ -721,7 +761,7 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
                 })
             },
             || self.interrupts.load(Ordering::Acquire) != seen,
-            || tally.slept(),
+            || self.sleeps(tally),
             || self.wake_consumers(1),
         );
         if end.is_ok() {
@@ -813,6 +853,7 @@ where
             let body = move || {
                 while let Some(core) = weak.upgrade() {
                     let shared = core.geometry.shared;
+                    core.look_for_dead();
                     if consumers {
                         core.benches().pop.watch(shared);
                         core.pop_event.notify_all();
@@ -901,6 +942,32 @@ impl<Sh: Shape, R: RawRing<Sh>> std::fmt::Debug for Core<Sh, R> {
             .field("len", &self.raw.len_hint())
             .field("closed", &self.raw.is_sealed())
             .finish_non_exhaustive()
+    }
+}
+
+/// What the options ask for, with what they leave open taken from the caller.
+fn geometry_of<Sh: Shape>(
+    options: &Options,
+    capacity: usize,
+    participants: Option<usize>,
+    shape: Sh,
+    shared: bool,
+) -> Geometry<Sh> {
+    let usual = Geometry::new(capacity, shape, shared);
+    Geometry {
+        participants: participants.unwrap_or(usual.participants),
+        patience: options.patience.unwrap_or(usual.patience),
+        ..usual
+    }
+}
+
+/// The participants of a ring that is there, of an engine with records.
+fn participants_of(there: &Head, name: &str) -> Result<usize, BuildError> {
+    match there.participants {
+        n @ 1..=MAX_THREADS => Ok(n as usize),
+        n => Err(BuildError::Corrupt(format!(
+            "{name}: the head says {n} participants; a ring of its strategy has 1 to {MAX_THREADS}"
+        ))),
     }
 }
 

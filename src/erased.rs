@@ -12,6 +12,7 @@
 #![allow(clippy::disallowed_types)] // owner tokens and length words; no algorithm rests on them
 
 mod seats;
+mod session;
 mod straight;
 
 use std::cell::UnsafeCell;
@@ -27,11 +28,14 @@ use crate::options::Options;
 use crate::os::fork::{fork_generation, fork_guard};
 use crate::os::thread::thread_token;
 use crate::strategy::{
-    Arity, Bytes, Engine, Fixed, Lease, PopRefusal, PushRefusal, RawRing, Shape, Strategy,
+    Arity, Bytes, Direction, Engine, Fixed, Lease, PopRefusal, PushRefusal, RawRing, Shape,
+    Strategy,
 };
 use crate::wait::{Bench, WaitEnd};
 
+pub use crate::ring::Recovered;
 use seats::Seats;
+pub use session::{Element, through_consumer, through_producer};
 pub use straight::{Otherwise, Straight, Way};
 
 /// How a call ended. The numbers are those of the C interface.
@@ -56,7 +60,9 @@ pub enum Outcome {
     /// ring after `fork`; or a slot of this side is lent out, and the engine
     /// lends one at a time.
     Invalid = -1,
-    /// Another thread owns this side.
+    /// Another thread owns this side; or, of an engine that keeps a record of
+    /// each participant, all places are taken, or the handle's session is that of
+    /// the parent of this process.
     NoHandle = -6,
 }
 
@@ -195,6 +201,25 @@ pub trait DynRing: Push + Pop + Debug + Send + Sync {
     fn producer(self: Arc<Self>) -> Result<Box<dyn DynProducer>, BuildError>;
     /// An explicit consumer handle.
     fn consumer(self: Arc<Self>) -> Result<Box<dyn DynConsumer>, BuildError>;
+    /// An explicit producer handle that is known by a session, and what became
+    /// of the session's pushes; see [`Ring::producer_as`](crate::Ring::producer_as).
+    fn producer_as(
+        self: Arc<Self>,
+        session: u64,
+    ) -> Result<(Box<dyn DynProducer>, Recovered<Element>), BuildError>;
+    /// An explicit consumer handle, likewise.
+    fn consumer_as(
+        self: Arc<Self>,
+        session: u64,
+    ) -> Result<(Box<dyn DynConsumer>, Recovered<Element>), BuildError>;
+    /// Ends a session that nobody has now; see
+    /// [`Ring::forget_session`](crate::Ring::forget_session).
+    fn forget_session(&self, direction: Direction, session: u64) -> Result<(), BuildError>;
+    /// Up to `max` elements that dead consumers without a session had taken; see
+    /// [`Ring::take_orphans`](crate::Ring::take_orphans).
+    fn take_orphans(&self, max: usize) -> Vec<Element>;
+    /// Looks for dead participants; see [`Ring::reclaim`](crate::Ring::reclaim).
+    fn reclaim(&self) -> usize;
     /// Gives back what the calling thread owns of this ring.
     fn release_thread(&self);
     /// Closes the ring.
@@ -355,7 +380,7 @@ where
             call: call_hook,
             context: std::ptr::from_ref(hook).cast_mut().cast(),
         });
-        Core::private(&maker, options.capacity, shape, options.records, dropper)?
+        Core::private(&maker, options, shape, dropper)?
     };
     let lead = if options.records {
         LENGTH_BYTES.next_multiple_of(shape.align())
@@ -535,10 +560,9 @@ where
     fn sit_down_producer(&self, token: usize) -> Option<&mut R::Producer> {
         let core = &self.calls.core;
         let make = || {
-            let role = core.own_producer().ok()?;
-            let side = core.raw().new_producer().ok()?;
+            let seated = core.new_producer().ok()?;
             self.leave_at_the_end();
-            Some((side, role))
+            Some(seated)
         };
         // SAFETY: as in `as_producer`.
         unsafe { self.producer.search(token, R::TRAITS.records, make) }
@@ -550,10 +574,9 @@ where
     fn sit_down_consumer(&self, token: usize) -> Option<&mut R::Consumer> {
         let core = &self.calls.core;
         let make = || {
-            let role = core.own_consumer().ok()?;
-            let side = core.raw().new_consumer().ok()?;
+            let seated = core.new_consumer().ok()?;
             self.leave_at_the_end();
-            Some((side, role))
+            Some(seated)
         };
         // SAFETY: as in `as_consumer`.
         unsafe { self.consumer.search(token, R::TRAITS.records, make) }
@@ -957,11 +980,20 @@ struct Handle<P, Sh: Shape, R: RawRing<Sh>> {
     /// Where the handle was made, or is at home since.
     generation: AtomicU32,
     arity: Arity,
-    _role: Role,
+    /// Makes another side, in a forked child.
+    join: Join<P, Sh, R>,
+    role: UnsafeCell<Role>,
 }
 
+type Join<P, Sh, R> = fn(&Core<Sh, R>) -> Result<(P, Role), BuildError>;
+
 impl<P, Sh: Shape + 'static, R: RawRing<Sh> + 'static> Handle<P, Sh, R> {
-    fn new(side: P, arity: Arity, role: Role, ring: Arc<Records<Sh, R>>) -> Self {
+    fn new(
+        (side, role): (P, Role),
+        arity: Arity,
+        join: Join<P, Sh, R>,
+        ring: Arc<Records<Sh, R>>,
+    ) -> Self {
         Self {
             side: UnsafeCell::new(side),
             calls: Calls {
@@ -975,7 +1007,8 @@ impl<P, Sh: Shape + 'static, R: RawRing<Sh> + 'static> Handle<P, Sh, R> {
             ring,
             generation: AtomicU32::new(fork_generation()),
             arity,
-            _role: role,
+            join,
+            role: UnsafeCell::new(role),
         }
     }
 
@@ -996,6 +1029,15 @@ impl<P, Sh: Shape + 'static, R: RawRing<Sh> + 'static> Handle<P, Sh, R> {
         }
         if self.arity == Arity::One {
             return Some(Outcome::NoHandle); // the only one is the parent's
+        }
+        let core = &self.calls.core;
+        // SAFETY: one thread at a time uses a handle, and it is in no call yet.
+        let settled = unsafe {
+            let (side, role) = (&mut *self.side.get(), &mut *self.role.get());
+            core.move_over(side, role, || (self.join)(core))
+        };
+        if !settled {
+            return Some(Outcome::NoHandle);
         }
         self.generation.store(fork_generation(), Ordering::Relaxed);
         None
@@ -1172,25 +1214,36 @@ impl<Sh: Shape + 'static, R: RawRing<Sh> + 'static> DynConsumer for Handle<R::Co
 impl<Sh: Shape + 'static, R: RawRing<Sh> + 'static> DynRing for Records<Sh, R> {
     fn producer(self: Arc<Self>) -> Result<Box<dyn DynProducer>, BuildError> {
         self.refuse_after_fork()?;
-        let role = self.calls.core.own_producer()?;
-        let arity = R::TRAITS.producers;
-        Ok(Box::new(Handle::new(
-            self.calls.core.raw().new_producer()?,
-            arity,
-            role,
-            self,
-        )))
+        let seated = self.calls.core.new_producer()?;
+        let (arity, join) = (R::TRAITS.producers, Core::new_producer);
+        Ok(Box::new(Handle::new(seated, arity, join, self)))
     }
     fn consumer(self: Arc<Self>) -> Result<Box<dyn DynConsumer>, BuildError> {
         self.refuse_after_fork()?;
-        let role = self.calls.core.own_consumer()?;
-        let arity = R::TRAITS.consumers;
-        Ok(Box::new(Handle::new(
-            self.calls.core.raw().new_consumer()?,
-            arity,
-            role,
-            self,
-        )))
+        let seated = self.calls.core.new_consumer()?;
+        let (arity, join) = (R::TRAITS.consumers, Core::new_consumer);
+        Ok(Box::new(Handle::new(seated, arity, join, self)))
+    }
+    fn producer_as(
+        self: Arc<Self>,
+        session: u64,
+    ) -> Result<(Box<dyn DynProducer>, Recovered<Element>), BuildError> {
+        self.open_producer(session)
+    }
+    fn consumer_as(
+        self: Arc<Self>,
+        session: u64,
+    ) -> Result<(Box<dyn DynConsumer>, Recovered<Element>), BuildError> {
+        self.open_consumer(session)
+    }
+    fn forget_session(&self, direction: Direction, session: u64) -> Result<(), BuildError> {
+        self.forget(direction, session)
+    }
+    fn take_orphans(&self, max: usize) -> Vec<Element> {
+        self.orphans(max)
+    }
+    fn reclaim(&self) -> usize {
+        self.calls.core.reclaim()
     }
     fn release_thread(&self) {
         self.leave(thread_token());

@@ -45,8 +45,8 @@ pub use crate::batch::Batch;
 pub use crate::core::Stats;
 pub use error::{BuildError, PopError, PushError, TryPopError, TryPushError};
 pub use options::{OpenMode, Options};
-pub use ring::{Builder, Claim, Consumer, Peek, Plain, Producer, Ring, RingBuffer};
-pub use strategy::Strategy;
+pub use ring::{Builder, Claim, Consumer, Peek, Plain, Producer, Recovered, Ring, RingBuffer};
+pub use strategy::{Direction, Strategy};
 
 /// The version of this library, `"0.1.0"`.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

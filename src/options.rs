@@ -1,5 +1,6 @@
 //! Options: one struct for every strategy and every language.
 
+use crate::error::BuildError;
 use crate::strategy::Strategy;
 
 /// What to do about a name that exists, or does not.
@@ -39,8 +40,30 @@ pub struct Options {
     pub open: OpenMode,
     /// Permission bits of a shared segment that is created.
     pub mode: u32,
-    /// Participants of engines that keep records; 0 for the default.
+    /// Participants of each side, for engines that keep a record of each: 1 to
+    /// 65,536, or 0 for 64, or for whatever the ring that is there was built
+    /// for. Others ignore it.
     pub max_threads: u32,
+    /// Attempts that a call of such an engine makes before it lets others help;
+    /// 0: it asks at once. `None`: the engine's choice. It is of this process,
+    /// not of the ring: it makes calls faster or slower, never different.
+    pub patience: Option<u32>,
+}
+
+/// The largest [`Options::max_threads`].
+pub const MAX_THREADS: u32 = 1 << 16;
+
+impl Options {
+    /// The participants asked for; `None` for the default.
+    pub(crate) fn participants(&self) -> Result<Option<usize>, BuildError> {
+        if self.max_threads > MAX_THREADS {
+            return Err(BuildError::Invalid(format!(
+                "max_threads is {}; it must be 1 to {MAX_THREADS}, or 0 for the default",
+                self.max_threads
+            )));
+        }
+        Ok((self.max_threads != 0).then_some(self.max_threads as usize))
+    }
 }
 
 impl Default for Options {
@@ -55,6 +78,7 @@ impl Default for Options {
             open: OpenMode::default(),
             mode: 0o600,
             max_threads: 0,
+            patience: None,
         }
     }
 }

@@ -1,6 +1,9 @@
 //! The safe face: `Ring`, `Producer`, `Consumer`, generic over the element
 //! and the engine. Everything here is written once for all engines.
 
+mod session;
+pub use session::Recovered;
+
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem::{ManuallyDrop, MaybeUninit};
@@ -46,8 +49,11 @@ pub type RingBuffer<T> = Ring<T, Any>;
 ///
 /// After `fork`, in the child: handles of a private [`RingBuffer`] answer
 /// `Closed`, and no ring in private memory makes new ones. A shared ring goes
-/// on, but a handle where the engine allows one is the parent's and answers
-/// `Closed`; make another when the parent gave it up. Guards and futures that
+/// on, but a handle where the engine allows one, and one of a session, is the
+/// parent's and answers `Closed`; make another when the parent gave it up. Where
+/// the engine keeps a record of each participant, the child's handles become
+/// participants of their own on first use, and answer `Closed` if there is no
+/// place for them. Guards and futures that
 /// were out at the fork are the parent's: forget them. Handles of an engine
 /// that the type names are private and do not look, which would cost each call
 /// a load and a branch: the child has a copy of the ring with nobody at the
@@ -114,7 +120,43 @@ impl<T: Send, S: Engine> Ring<T, S> {
     /// `NoMemory`.
     pub fn new(capacity: usize) -> Result<Self, BuildError> {
         let maker = maker::<Typed<T>, S>(S::STRATEGY.unwrap_or_default());
-        let core = Core::private(&maker, capacity, Typed::new(), false, dropper::<T>())?;
+        let options = Options {
+            capacity,
+            ..Options::default()
+        };
+        let core = Core::private(&maker, &options, Typed::new(), dropper::<T>())?;
+        Ok(Self {
+            core: Arc::new(core),
+        })
+    }
+
+    /// As [`new`](Self::new), with every option that a private ring of a known
+    /// engine has: capacity, participants, patience.
+    ///
+    /// ```
+    /// use turtle_buffers::{Options, Ring, strategy::Turn};
+    /// let options = Options { capacity: 8, max_threads: 4, ..Options::default() };
+    /// assert_eq!(Ring::<u64, Turn>::with_options(&options)?.capacity(), 8);
+    /// # Ok::<(), turtle_buffers::BuildError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As `new`; also `Invalid` for an option out of range, a path (see
+    /// [`Ring::open`]) or another strategy than `S`.
+    pub fn with_options(options: &Options) -> Result<Self, BuildError> {
+        let strategy = S::STRATEGY.unwrap_or_default();
+        if options.path.is_some() {
+            return Err(BuildError::Invalid(
+                "a ring with a path is opened with Ring::open".into(),
+            ));
+        }
+        if options.strategy.is_some_and(|asked| asked != strategy) {
+            return Err(BuildError::Invalid(format!(
+                "this type is for {strategy}; RingBuffer::builder chooses when it is built"
+            )));
+        }
+        let maker = maker::<Typed<T>, S>(strategy);
+        let core = Core::private(&maker, options, Typed::new(), dropper::<T>())?;
         Ok(Self {
             core: Arc::new(core),
         })
@@ -128,17 +170,21 @@ impl<T: Send, S: Engine> Ring<T, S> {
 
     /// As [`producer`](Self::producer), with the reason for a refusal.
     pub fn try_producer(&self) -> Result<Producer<T, S>, BuildError> {
-        let role = self.core.own_producer()?;
-        Ok(Producer {
+        let (side, role) = self.core.new_producer()?;
+        Ok(self.producer_with(side, role))
+    }
+
+    fn producer_with(&self, side: RawProducer<T, S>, role: Role) -> Producer<T, S> {
+        Producer {
             raw: self.core.raw().clone(),
-            side: self.core.raw().new_producer()?,
+            side,
             sleepers: self.core.pop_bench(),
             home: fork_generation(),
             aside: None,
             tally: self.core.new_tally(),
             core: self.core.clone(),
-            _role: role,
-        })
+            role,
+        }
     }
 
     /// A consumer, or `None` when the engine allows no further one.
@@ -149,17 +195,21 @@ impl<T: Send, S: Engine> Ring<T, S> {
 
     /// As [`consumer`](Self::consumer), with the reason for a refusal.
     pub fn try_consumer(&self) -> Result<Consumer<T, S>, BuildError> {
-        let role = self.core.own_consumer()?;
-        Ok(Consumer {
+        let (side, role) = self.core.new_consumer()?;
+        Ok(self.consumer_with(side, role))
+    }
+
+    fn consumer_with(&self, side: RawConsumer<T, S>, role: Role) -> Consumer<T, S> {
+        Consumer {
             raw: self.core.raw().clone(),
-            side: self.core.raw().new_consumer()?,
+            side,
             sleepers: self.core.push_bench(),
             home: fork_generation(),
             aside: None,
             tally: self.core.new_tally(),
             core: self.core.clone(),
-            _role: role,
-        })
+            role,
+        }
     }
 }
 
@@ -175,13 +225,7 @@ impl<T: Send> Ring<T, Any> {
 
     fn private_any(options: &Options) -> Result<Self, BuildError> {
         let maker = any_maker(options.strategy.unwrap_or_default());
-        let core = Core::private(
-            &maker,
-            options.capacity,
-            Typed::new(),
-            false,
-            dropper::<T>(),
-        )?;
+        let core = Core::private(&maker, options, Typed::new(), dropper::<T>())?;
         Ok(Self {
             core: Arc::new(core),
         })
@@ -242,10 +286,24 @@ impl<T: Send> Builder<T> {
         self.options.strategy = Some(strategy);
         self
     }
+    /// Participants of each side, for engines that keep a record of each; 64 if
+    /// not said. See [`Options::max_threads`].
+    #[must_use]
+    pub fn max_threads(mut self, max_threads: u32) -> Self {
+        self.options.max_threads = max_threads;
+        self
+    }
+    /// Attempts before a call of such an engine lets others help. See
+    /// [`Options::patience`].
+    #[must_use]
+    pub fn patience(mut self, attempts: u32) -> Self {
+        self.options.patience = Some(attempts);
+        self
+    }
     /// Builds it in private memory.
     ///
     /// # Errors
-    /// As [`Ring::new`].
+    /// As [`Ring::new`]; `Invalid` for more than 65,536 participants.
     pub fn build(self) -> Result<RingBuffer<T>, BuildError> {
         Ring::private_any(&self.options)
     }
@@ -304,7 +362,8 @@ impl<T, S: Engine> Ring<T, S> {
     pub fn is_full(&self) -> bool {
         self.len() == self.capacity()
     }
-    /// What has happened so far.
+    /// What has happened so far. Looks for dead participants first, as
+    /// [`reclaim`](Self::reclaim) does.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.core.stats()
@@ -342,7 +401,7 @@ pub struct Producer<T, S: Engine = Any> {
     aside: Option<Box<MaybeUninit<T>>>,
     tally: Arc<Tally>,
     core: Arc<Core<Typed<T>, Raw<T, S>>>,
-    _role: Role,
+    role: Role,
 }
 
 /// Takes elements out. One thread at a time; send it where it is needed.
@@ -357,7 +416,7 @@ pub struct Consumer<T, S: Engine = Any> {
     aside: Option<Box<MaybeUninit<T>>>,
     tally: Arc<Tally>,
     core: Arc<Core<Typed<T>, Raw<T, S>>>,
-    _role: Role,
+    role: Role,
 }
 
 // SAFETY: a producer is a view, private state that is `Send`, and counters;
@@ -410,7 +469,7 @@ impl<T: Send, S: Engine> Producer<T, S> {
     #[cold]
     #[inline(never)]
     fn settles(&mut self) -> bool {
-        let settled = self.core.settle(self.raw.traits().producers);
+        let settled = self.core.settle_producer(&mut self.side, &mut self.role);
         self.home = if settled {
             fork_generation()
         } else {
@@ -732,7 +791,7 @@ impl<T: Send, S: Engine> Consumer<T, S> {
     #[cold]
     #[inline(never)]
     fn settles(&mut self) -> bool {
-        let settled = self.core.settle(self.raw.traits().consumers);
+        let settled = self.core.settle_consumer(&mut self.side, &mut self.role);
         self.home = if settled {
             fork_generation()
         } else {

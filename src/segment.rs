@@ -11,7 +11,8 @@
 //! | 16 | 8 | capacity, elements |
 //! | 24 | 8 | element size, bytes |
 //! | 32 | 8 | element alignment, bytes |
-//! | 40 | 8 | flags: bit 0, slots hold a length first |
+//! | 40 | 4 | flags: bit 0, slots hold a length first |
+//! | 44 | 4 | participants of each side; 0 for engines that keep no record of them |
 //! | 48 | 8 | length of the segment |
 //! | 56 | 8 | FNV-1a of the 56 bytes before |
 //! | 128 | 512 | benches (where waiters sleep) |
@@ -32,7 +33,7 @@ pub const MAGIC: [u8; 8] = *b"TURTLE\r\n";
 /// Changed whenever bytes change their meaning.
 pub const LAYOUT_VERSION: u32 = 1;
 /// Slots hold a length before the payload.
-pub const FLAG_RECORDS: u64 = 1;
+pub const FLAG_RECORDS: u32 = 1;
 /// Bytes of the head.
 pub const HEAD_BYTES: usize = 64;
 /// Where the benches lie.
@@ -52,7 +53,9 @@ pub struct Head {
     /// Alignment of an element.
     pub elem_align: u64,
     /// See [`FLAG_RECORDS`].
-    pub flags: u64,
+    pub flags: u32,
+    /// Participants of each side, of engines that keep a record of each; else 0.
+    pub participants: u32,
     /// Length of the segment.
     pub length: u64,
 }
@@ -69,7 +72,7 @@ impl Head {
             self.capacity,
             self.elem_size,
             self.elem_align,
-            self.flags,
+            u64::from(self.flags) | u64::from(self.participants) << 32,
             self.length,
         ];
         for (i, word) in words.into_iter().enumerate() {
@@ -106,7 +109,8 @@ impl Head {
             capacity: u64_at(16),
             elem_size: u64_at(24),
             elem_align: u64_at(32),
-            flags: u64_at(40),
+            flags: u32_at(40),
+            participants: u32_at(44),
             length: u64_at(48),
         };
         if head.length != length as u64 {
@@ -158,7 +162,12 @@ impl Head {
             ("capacity", self.capacity, asked.capacity),
             ("element size", self.elem_size, asked.elem_size),
             ("element alignment", self.elem_align, asked.elem_align),
-            ("flags", self.flags, asked.flags),
+            ("flags", self.flags.into(), asked.flags.into()),
+            (
+                "max_threads",
+                self.participants.into(),
+                asked.participants.into(),
+            ),
         ] {
             if there != wanted {
                 parts.push(format!("{what} {there} there, {wanted} asked"));

@@ -249,12 +249,16 @@ fn other_head(head: &Head, random: &mut Random) -> Head {
         _ => sizes[random.below(sizes.len())],
     };
     for _ in 0..1 + random.below(2) {
-        match random.below(8) {
+        match random.below(9) {
             0 => other.strategy = [0, 1, 2, 6, 7, 255, u32::MAX][random.below(7)],
             1 | 2 => other.capacity = size(random, head.capacity),
             3 | 4 => other.elem_size = size(random, head.elem_size),
             5 => other.elem_align = size(random, head.elem_align),
-            6 => other.flags = [0, FLAG_RECORDS, 2, 3, 1 << 63, u64::MAX][random.below(6)],
+            6 => other.flags = [0, FLAG_RECORDS, 2, 3, 1 << 31, u32::MAX][random.below(6)],
+            7 => {
+                other.participants =
+                    [0, 1, 2, 64, 1 << 16, (1 << 16) + 1, u32::MAX][random.below(7)]
+            }
             _ => other.length = size(random, head.length),
         }
     }
@@ -430,6 +434,7 @@ fn each_damage_has_its_own_text() {
         elem_size: 24,
         elem_align: 8,
         flags: 0,
+        participants: 0,
         length: 4096,
     };
     let good = head.encode();

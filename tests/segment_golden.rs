@@ -82,6 +82,7 @@ fn heads_keep_their_bytes() {
         elem_size: 8,
         elem_align: 8,
         flags: 0,
+        participants: 0,
         length: 1024,
     };
     let odd = Head {
@@ -90,7 +91,13 @@ fn heads_keep_their_bytes() {
         elem_size: 16 << 20,
         elem_align: 4096,
         flags: FLAG_RECORDS,
+        participants: 0,
         length: u64::MAX,
+    };
+    let crowded = Head {
+        strategy: 2,
+        participants: 0x0102_0304,
+        ..small
     };
     assert_eq!(small.encode()[..8], MAGIC);
     same_as_kept(
@@ -98,9 +105,12 @@ fn heads_keep_their_bytes() {
         &[
             ("a small ring", small.encode().to_vec()),
             ("large numbers, records", odd.encode().to_vec()),
+            ("participants", crowded.encode().to_vec()),
         ],
     );
-    assert_eq!(Head::decode(&small.encode(), 1024).unwrap(), small);
+    for head in [small, crowded] {
+        assert_eq!(Head::decode(&head.encode(), 1024).unwrap(), head);
+    }
 }
 
 /// A ring with three slots in the states a ring goes through.
@@ -111,6 +121,7 @@ fn life_of_a_ring(strategy: Strategy) -> Vec<(&'static str, Vec<u8>)> {
         capacity: 3,
         path: Some(name.0.clone()),
         open: OpenMode::CreateNew,
+        max_threads: 2,
         ..Options::default()
     };
     let ring: RingBuffer<u64> = Ring::open(&options).unwrap();
@@ -140,6 +151,7 @@ fn records(strategy: Strategy) -> (&'static str, Vec<u8>) {
         records: true,
         path: Some(name.0.clone()),
         open: OpenMode::CreateNew,
+        max_threads: 2,
         ..Options::default()
     };
     // SAFETY: no hook.

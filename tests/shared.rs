@@ -10,6 +10,8 @@ mod forked;
 mod mixed;
 #[path = "shared/names.rs"]
 mod names;
+#[path = "shared/places.rs"]
+mod places;
 #[path = "shared/polled.rs"]
 mod polled;
 mod support;
@@ -79,6 +81,12 @@ fn child_entry() {
         "fork-poll" => forked::fork_poll(&name),
         "poll-echo" => polled::echo(&name),
         "poll-one" => polled::take_one(&name),
+        "count-up" => places::count_up(&name),
+        "count-down" => places::count_down(&name),
+        "hold" => places::hold(&name),
+        "churn" => places::churn(&name),
+        "sit" => places::sit(&name),
+        "fork-places" => places::fork_places(&name),
         "push-until-killed" => push_until_killed(&name),
         other => panic!("no case {other}"),
     }

@@ -8,13 +8,13 @@ import com.sun.jna.ptr.PointerByReference;
 
 public class Ring {
     @Structure.FieldOrder({"struct_size", "strategy", "flags", "durability", "max_threads", "capacity", "elem_size",
-        "elem_align", "path", "drop", "drop_ctx", "mode", "reserved"})
+        "elem_align", "path", "drop", "drop_ctx", "mode", "patience"})
     public static class Options extends Structure {
         public long struct_size;
         public int strategy, flags, durability, max_threads;
         public long capacity, elem_size, elem_align;
         public Pointer path, drop, drop_ctx;
-        public int mode, reserved;
+        public int mode, patience;
     }
 
     static final int CLOSED = 4;

@@ -3,7 +3,7 @@ local ffi = require("ffi")
 
 ffi.cdef [[
 typedef struct { size_t struct_size; uint32_t strategy, flags, durability, max_threads; size_t capacity, elem_size,
-  elem_align; const char *path; void (*drop)(void *, void *); void *drop_ctx; uint32_t mode, reserved; } turtle_options;
+  elem_align; const char *path; void (*drop)(void *, void *); void *drop_ctx; uint32_t mode, patience; } turtle_options;
 typedef struct turtle_buffer turtle_buffer;
 int32_t turtle_options_init(turtle_options *options);
 int32_t turtle_open(const turtle_options *options, turtle_buffer **out);

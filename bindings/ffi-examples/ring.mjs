@@ -6,7 +6,7 @@ const lib = koffi.load(process.argv[2] ?? process.env.TURTLE_LIB ?? "libturtle.s
 koffi.struct("turtle_options", {
   struct_size: "size_t", strategy: "uint32_t", flags: "uint32_t", durability: "uint32_t", max_threads: "uint32_t",
   capacity: "size_t", elem_size: "size_t", elem_align: "size_t", path: "const char *", drop: "void *", drop_ctx: "void *",
-  mode: "uint32_t", reserved: "uint32_t",
+  mode: "uint32_t", patience: "uint32_t",
 });
 koffi.opaque("turtle_buffer");
 const init = lib.func("int32_t turtle_options_init(_Out_ turtle_options *options)");

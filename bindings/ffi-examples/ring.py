@@ -11,7 +11,7 @@ class Options(c.Structure):
     _fields_ = [("struct_size", c.c_size_t), ("strategy", c.c_uint32), ("flags", c.c_uint32),
                 ("durability", c.c_uint32), ("max_threads", c.c_uint32), ("capacity", c.c_size_t),
                 ("elem_size", c.c_size_t), ("elem_align", c.c_size_t), ("path", c.c_char_p), ("drop", c.c_void_p),
-                ("drop_ctx", c.c_void_p), ("mode", c.c_uint32), ("reserved", c.c_uint32)]
+                ("drop_ctx", c.c_void_p), ("mode", c.c_uint32), ("patience", c.c_uint32)]
 
 
 CLOSED, FOREVER = 4, 2**64 - 1

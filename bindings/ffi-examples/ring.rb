@@ -8,7 +8,7 @@ module Turtle
   class Options < FFI::Struct
     layout :struct_size, :size_t, :strategy, :uint32, :flags, :uint32, :durability, :uint32, :max_threads, :uint32,
            :capacity, :size_t, :elem_size, :size_t, :elem_align, :size_t, :path, :pointer, :drop, :pointer,
-           :drop_ctx, :pointer, :mode, :uint32, :reserved, :uint32
+           :drop_ctx, :pointer, :mode, :uint32, :patience, :uint32
   end
 
   CLOSED = 4

@@ -42,6 +42,13 @@ pub(crate) struct Arguments {
     /// Producers and consumers of the throughput runs. Engines with one of each are measured at 1x1.
     #[arg(long, value_name = "PxC,…", default_value = "1x1,2x2,4x4", value_delimiter = ',', value_parser = shape)]
     threads: Vec<(usize, usize)>,
+    /// Participants of each side that the rings of the throughput runs are built for, with engines
+    /// that keep a record of each; 0 for the default.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=65536))]
+    max_threads: u32,
+    /// Attempts before a call of such an engine lets others help, in the throughput runs; 0: none.
+    #[arg(long, value_name = "N")]
+    patience: Option<u32>,
     /// Times that each figure is taken.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     reps: Option<u32>,
@@ -138,6 +145,8 @@ fn jobs(strategies: &[Strategy], arguments: &Arguments) -> Vec<Job> {
                     consumers,
                     capacity,
                     batch,
+                    max_threads: arguments.max_threads,
+                    patience: arguments.patience,
                 });
             }
         }
@@ -211,6 +220,8 @@ fn settings(arguments: &Arguments) -> Value {
     let effort = Effort::of(arguments);
     json!({
         "capacity": arguments.capacity,
+        "max_threads": arguments.max_threads,
+        "patience": arguments.patience,
         "threads": arguments.threads.iter().map(|(p, c)| format!("{p}x{c}")).collect::<Vec<_>>(),
         "reps": effort.reps,
         "run_ms": effort.run.as_millis() as u64,

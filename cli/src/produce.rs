@@ -30,6 +30,11 @@ pub(crate) struct Arguments {
     /// Number of the first line to push: where a producer that was killed goes on.
     #[arg(long, value_name = "N", default_value_t = 0)]
     start: u64,
+    /// Push under this session, any number but 0: go on behind the last line that arrived, however
+    /// the last run with this number ended. The other arguments are those of that run. For engines
+    /// that keep a record of each participant.
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..))]
+    session: Option<u64>,
     /// This producer's number, below --producers.
     #[arg(long, value_name = "ID", default_value_t = 0)]
     producer: u32,
@@ -134,9 +139,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fail> {
         )));
     }
     let room = ring.elem_size();
-    let producer = ring
-        .producer()
-        .map_err(|error| Fail::opening(&arguments.ring, &error))?;
+    let (producer, done) = match arguments.session {
+        None => ring.producer().map(|producer| (producer, 0)),
+        Some(session) => ring
+            .producer_as(session)
+            .map(|(producer, was)| (producer, was.done)),
+    }
+    .map_err(|error| Fail::opening(&arguments.ring, &error))?;
     if let Some(path) = &arguments.pid_file {
         std::fs::write(path, format!("{}\n", std::process::id()))
             .map_err(|error| Fail::doing(path.display(), error))?;
@@ -149,7 +158,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fail> {
         pushed: 0,
         line: 0,
     };
-    push_all(arguments, &*producer, room, &mut progress)?;
+    push_all(arguments, &*producer, done, room, &mut progress)?;
     progress.tell(true);
     Ok(())
 }
@@ -157,6 +166,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fail> {
 fn push_all(
     arguments: &Arguments,
     producer: &dyn DynProducer,
+    mut done: u64,
     room: usize,
     progress: &mut Progress<'_>,
 ) -> Result<(), Fail> {
@@ -172,6 +182,10 @@ fn push_all(
             number += 1;
             let mine = this % u64::from(arguments.producers) == u64::from(arguments.producer);
             if this < arguments.start || !mine {
+                continue;
+            }
+            if done > 0 {
+                done -= 1; // it arrived already
                 continue;
             }
             if arguments

@@ -120,6 +120,7 @@ impl Found {
             "strategy": self.strategy(),
             "capacity": self.head.as_ref().ok().map(|head| head.capacity),
             "elem_size": self.elem_size(),
+            "max_threads": self.head.as_ref().ok().map(|head| head.participants).filter(|&n| n > 0),
             "records": self.records(),
             "len": self.state.map(|(len, _)| len),
             "closed": self.state.map(|(_, closed)| closed),

@@ -156,6 +156,40 @@ fn producers_share_the_lines() {
     }
 }
 
+/// On every engine that keeps a record of each participant: killed again and again, it goes on.
+#[test]
+fn a_session_goes_on_behind_the_last_line() {
+    if no_shared_memory() {
+        return;
+    }
+    let text: String = (0..300).map(|line| format!("{line}\n")).collect();
+    let input = Input::new(&[text.as_bytes()]);
+    let recorders = Strategy::ALL
+        .iter()
+        .filter(|s| s.traits().records && s.traits().shared);
+    for strategy in recorders {
+        let named = Named::new(&format!("session-{strategy}"), *strategy, 4, 100, true);
+        let began = now();
+        let options = ["--session", "5", "--producers", "2", "--producer", "1"];
+        let mut numbers = (0..300).filter(|number| number % 2 == 1);
+        let mut arrives = || {
+            let number = numbers.next().unwrap();
+            let line = number.to_string().into_bytes();
+            assert_eq!(decode(&named.pop(), began), (1, number, line), "{strategy}");
+        };
+        for _ in 0..3 {
+            let mut child = start(&named.name, &input.list(), &options);
+            (0..20).for_each(|_| arrives());
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        let last = start(&named.name, &input.list(), &options);
+        (0..90).for_each(|_| arrives());
+        finish(last);
+        assert!(named.ring().is_empty(), "{strategy}");
+    }
+}
+
 #[test]
 fn a_line_that_does_not_fit_is_named_and_not_cut() {
     if no_shared_memory() {
@@ -197,6 +231,7 @@ fn refusals_have_a_reason_and_a_status() {
         "2",
     ])
     .fails(2, "numbered from 0");
+    turtle(&["produce", "/x", "--files", list, "--session", "0"]).fails(2, "--session");
     turtle(&["produce", "no-slash", "--files", list]).fails(2, "no slash in front");
     turtle(&["produce", "/x"]).fails(2, "--files");
     if no_shared_memory() {

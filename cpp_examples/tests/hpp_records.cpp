@@ -60,6 +60,7 @@ void records_are_elements() {
         turtle::consumer out(ring);
         singles<std::string>(in, out, 12, make, is);
         CHECK(in.max_size() == 99);
+        CHECK(ring.take_orphans().empty() && out.take_orphans().empty());
         std::error_code why;
         CHECK(!in.push(make(100), why) && why == errc::invalid);
         CHECK(!turtle::producer<turtle::record>::create(ring, why) == (engine == strategy::spsc));

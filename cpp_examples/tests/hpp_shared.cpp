@@ -5,6 +5,37 @@
 
 namespace {
 
+/// On every strategy that has them, none of which need be in this build.
+void sessions() {
+    for (std::uint32_t number = 0; turtle_strategy_name(number) != nullptr; ++number) {
+        named name(("sessions-" + std::to_string(number)).c_str());
+        turtle::options wanted;
+        wanted.capacity = 8;
+        wanted.strategy = static_cast<strategy>(number);
+        wanted.max_threads = 2;
+        wanted.patience = turtle::impatient;
+        turtle::shared_ring<int> ring(name.name, wanted);
+        std::error_code why;
+        auto in = turtle::producer<int>::create(ring, turtle::session{7}, why);
+        if (why == errc::unsupported) continue;
+        CHECK(in && in->recovered().done == 0 && !in->recovered().died);
+        check_throws(errc::no_handle, [&] { turtle::producer none(ring, turtle::session{7}); });
+        check_throws(errc::no_handle, [&] { ring.forget_producer(turtle::session{7}); });
+        CHECK(in->push(1) && in->try_push(2));
+        in.reset();
+        turtle::producer again(ring, turtle::session{7});
+        CHECK(again.recovered().done == 2);
+        turtle::consumer out(ring, turtle::session{7}); // of the other side
+        CHECK(out.pop() == 1 && out.recovered().done == 0 && out.take_orphans().empty());
+        CHECK(ring.forget_producer(turtle::session{9}) == false);
+        turtle::producer second(ring);
+        CHECK(!turtle::producer<int>::create(ring, why) && why == errc::no_handle);
+        CHECK(second.push(3) && out.pop() == 2 && out.pop() == 3);
+        wanted.max_threads = 3;
+        check_throws(errc::mismatch, [&] { turtle::shared_ring<int> none(name.name, wanted); });
+    }
+}
+
 void shared() {
     named ring("shared");
     turtle::options attach;
@@ -40,8 +71,18 @@ void shared() {
 
     CHECK(first.push(1) && second->pop() == 1);
     singles<int>(first, *second, 20, [](int n) { return n; }, [](int x, int n) { return x == n; });
+    // Sessions are for strategies that keep a record of each participant.
+    check_throws(errc::unsupported, [&] { turtle::producer none(first, turtle::session{7}); });
+    check_throws(errc::unsupported, [&] { turtle::consumer none(first, turtle::session{7}); });
+    check_throws(errc::invalid, [&] { turtle::producer none(first, turtle::session{0}); });
+    check_throws(errc::unsupported, [&] { first.forget_producer(turtle::session{7}); });
+    CHECK(!turtle::producer<int>::create(first, turtle::session{7}, why) && why == errc::unsupported);
+    CHECK(!turtle::consumer<int>::create(first, turtle::session{7}, why) && why == errc::unsupported);
+    CHECK(first.take_orphans().empty() && first.reclaim() == 0);
+
     turtle::producer in(first);
     turtle::consumer out(*second);
+    CHECK(in.recovered().done == 0 && out.take_orphans().empty());
     CHECK(in.push(2) && out.pop() == 2);
     second->close();
     CHECK(first.is_closed() && !first.push(3));
@@ -78,5 +119,6 @@ void forked() {
 
 void test_shared() {
     shared();
+    sessions();
     forked();
 }

@@ -3,6 +3,8 @@
 A module of its own, because processes that are spawned import it.
 """
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -89,3 +91,20 @@ def answer_points(there: "SharedRingBuffer[Any]", back: "SharedRingBuffer[Any]")
     for point in there:
         back.put(Point(point.y, point.x))
     back.shutdown()
+
+
+def count_up(name: str) -> None:
+    """Put its own index, from where the session is, until it is killed."""
+    with SharedRingBuffer(name, create=False) as ring:
+        out = ring.as_producer(7)
+        assert out.recovered is not None
+        number = out.recovered.done
+        while True:
+            out.put(b"%d" % number)
+            number += 1
+
+
+def hold(name: str) -> None:
+    """Take an item, and be killed with it."""
+    with SharedRingBuffer(name, create=False) as ring, ring.as_consumer(8).peek():
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -24,6 +24,7 @@ DOCUMENTED: list[Any] = [
     turtle_buffers.SharedRingBuffer,
     turtle_buffers.Claim,
     turtle_buffers.Peek,
+    turtle_buffers.Recovered,
 ]
 
 

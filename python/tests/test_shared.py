@@ -365,3 +365,39 @@ def test_a_pickle_of_another_ring_does_not_load(name: str) -> None:
     SharedRingBuffer(name, 4, 32)
     with pytest.raises(Mismatch):
         pickle.loads(sent)
+
+
+# Participants and sessions
+
+
+@pytest.mark.parametrize(("option", "bad"), [("max_threads", 0), ("max_threads", 2**16 + 1), ("max_threads", -1), ("patience", -1), ("patience", 2**32)])
+def test_participants_out_of_range(name: str, option: str, bad: int) -> None:
+    with pytest.raises(ValueError, match=option):
+        SharedRingBuffer(name, **{option: bad})  # type: ignore[call-overload]
+    with pytest.raises(ValueError, match=option):
+        turtle_buffers.RingBuffer(4, **{option: bad})  # type: ignore[arg-type]
+
+
+def test_engines_without_records_ignore_participants(name: str, shared_strategy: str) -> None:
+    options = {"strategy": shared_strategy, "max_threads": 3, "patience": 0}
+    ring = SharedRingBuffer(name, 4, 8, **options)  # type: ignore[call-overload]
+    other = SharedRingBuffer(name)
+    ring.put(b"a")
+    assert other.get() == b"a"
+    assert turtle_buffers.RingBuffer(4, **options).maxsize == 4  # type: ignore[arg-type]
+
+
+def test_sessions_need_an_engine_with_records(name: str) -> None:
+    shared = SharedRingBuffer(name, 4, 8, strategy="turn")
+    for session in (shared.as_producer, shared.as_consumer):
+        with pytest.raises(NotImplementedError, match="no record"):
+            session(7)
+        with pytest.raises(ValueError, match="0 is no session"):
+            session(0)
+    with pytest.raises(NotImplementedError):
+        shared.forget_producer(7)
+    with pytest.raises(NotImplementedError):
+        shared.forget_consumer(7)
+    assert shared.recovered is None
+    assert shared.orphans() == []
+    assert shared.reclaim() == 0

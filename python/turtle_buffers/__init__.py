@@ -22,6 +22,7 @@ import turtle_buffers.aio  # gives the rings the methods for coroutines
 from turtle_buffers._turtle import (
     Claim,
     Peek,
+    Recovered,
     RingBuffer,
     SharedRingBuffer,
     __version__,
@@ -48,6 +49,7 @@ __all__ = [
     "Interrupted",
     "Mismatch",
     "Peek",
+    "Recovered",
     "RingBuffer",
     "SharedRingBuffer",
     "ShutDown",

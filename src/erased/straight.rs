@@ -67,6 +67,14 @@ impl Way {
         unsafe { (self.call)(self.object, elem, timeout_ns, context, otherwise) }
     }
 
+    /// For what has no straight way.
+    pub(super) fn none() -> Self {
+        Self {
+            object: std::ptr::null(),
+            call: never,
+        }
+    }
+
     fn new<T>(object: &T, records: bool, call: Straight) -> Self {
         Self {
             object: std::ptr::from_ref(object).cast(),

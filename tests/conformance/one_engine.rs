@@ -65,7 +65,6 @@ fn spsc_a_long_run_is_seen_before_it_ends() {
     });
     let mut values = Batch::new(values);
     assert_eq!(tx.try_push_batch(&mut values), Ok(20));
-    drop(values);
     assert!(seen.len() >= 12, "{seen:?}");
     seen.extend(rx.try_iter().map(|value| value[0]));
     assert_eq!(seen, (0..20).collect::<Vec<_>>());

@@ -15,7 +15,7 @@ pub(crate) fn now() -> Duration {
 
 /// The engine alone, without the face that wakes sleepers: what a process has
 /// done that was killed between publishing and waking.
-fn bare(segment: &Segment, strategy: Strategy, capacity: usize) -> AnyRing<Typed<u64>> {
+pub(crate) fn bare(segment: &Segment, strategy: Strategy, capacity: usize) -> AnyRing<Typed<u64>> {
     let geometry = Geometry::new(capacity, Typed::new(), true);
     let align = AnyRing::footprint_of(strategy, &geometry).unwrap().align();
     // The engine's region follows the benches (src/segment.rs).

@@ -4,7 +4,7 @@ use super::*;
 use turtle_buffers::Batch;
 
 /// Runs `body` in a forked child; answers what it answers, a small number.
-fn in_child(body: impl FnOnce() -> i32) -> i32 {
+pub(crate) fn in_child(body: impl FnOnce() -> i32) -> i32 {
     // SAFETY: this process has the test's thread and one that waits for it; the
     // child uses this library, and ends without unwinding or running destructors.
     unsafe {

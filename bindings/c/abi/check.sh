@@ -106,7 +106,7 @@ for mutant in \
     'field-inserted|s/^( *)size_t elem_size;/\1uint64_t early;\n\1size_t elem_size;/' \
     'field-narrowed|s/^( *)uint64_t len;/\1uint32_t len;/' \
     'fields-swapped|s/uint32_t flags;/uint32_t other;/; s/uint32_t durability;/uint32_t flags;/; s/uint32_t other;/uint32_t durability;/' \
-    'field-appended|s/^( *)uint32_t reserved;/\1uint32_t reserved;\n\1uint64_t late;/' \
+    'field-appended|s/^( *)uint32_t patience;/\1uint32_t patience;\n\1uint64_t late;/' \
     'function-dropped|s/^turtle_status turtle_close\(.*$//' \
     'parameter-added|s/^(turtle_status turtle_commit\(.*)void \*slot\);/\1void *slot, int more);/' \
     'result-changed|s/^size_t turtle_len/uint32_t turtle_len/' \

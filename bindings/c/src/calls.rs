@@ -50,6 +50,13 @@ fn explain_elements(ring: &Arc<dyn DynRing>, outcome: Outcome) {
 fn explain(ring: &Arc<dyn DynRing>, outcome: Outcome, family: Family) {
     if outcome == Outcome::NoHandle {
         let name = ring.strategy().name();
+        if ring.strategy().traits().records {
+            return leave_text(format!(
+                "all places for participants of this side of the {name} ring are taken, or the session of this handle \
+                 is that of the parent process: turtle_release_thread, freeing a handle and turtle_forget_session give \
+                 one back; max_threads says how many a new ring has"
+            ));
+        }
         return leave_text(format!(
             "{name} allows one thread on each side, and another one has this side; \
              it gives it back with turtle_release_thread, by freeing its handle, or when it ends"

@@ -1,9 +1,10 @@
 //! Explicit consumers: one thread at a time each, and a little faster than calls on the ring.
 
+use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::sync::Arc;
 
-use turtle_buffers::erased::{DynConsumer, DynRing, Way};
+use turtle_buffers::erased::{DynConsumer, DynRing, Element, Way};
 
 use crate::boundary::{Refused, guard, guard_or, invalid, usable};
 use crate::calls::Side;
@@ -16,6 +17,37 @@ pub struct turtle_consumer {
     way: Way,
     side: Box<dyn DynConsumer>,
     ring: Arc<dyn DynRing>,
+    /// Of its session: what has not been given yet.
+    orphans: VecDeque<Element>,
+}
+
+impl turtle_consumer {
+    pub(crate) fn make(
+        side: Box<dyn DynConsumer>,
+        ring: Arc<dyn DynRing>,
+        orphans: VecDeque<Element>,
+    ) -> *mut Self {
+        Box::into_raw(Box::new(Self {
+            way: side.pop_way(),
+            side,
+            ring,
+            orphans,
+        }))
+    }
+
+    /// The ring and the orphans of a handle.
+    ///
+    /// # Safety
+    /// As `handle`, and nobody has these now.
+    pub(crate) unsafe fn orphans<'a>(
+        consumer: *mut Self,
+    ) -> Result<(&'a Arc<dyn DynRing>, &'a mut VecDeque<Element>), Refused> {
+        // SAFETY: the caller's promise.
+        unsafe {
+            handle(consumer)?;
+            Ok((&(*consumer).ring, &mut (*consumer).orphans))
+        }
+    }
 }
 
 /// The handle behind a pointer.
@@ -40,7 +72,7 @@ unsafe fn handle<'a>(consumer: *mut turtle_consumer) -> Result<Side<'a, dyn DynC
 /// Makes an explicit consumer. It keeps the ring alive after turtle_free, until it is freed itself.
 ///
 /// `*out` is written on success only.
-/// Returns TURTLE_OK; TURTLE_ERR_NO_HANDLE when the strategy allows no more; TURTLE_ERR_INVALID.
+/// Returns TURTLE_OK; TURTLE_ERR_NO_HANDLE when the strategy, or `max_threads`, allows no more; TURTLE_ERR_INVALID.
 /// Threads: any. Progress: allocates.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn turtle_consumer_new(
@@ -57,13 +89,7 @@ pub unsafe extern "C" fn turtle_consumer_new(
         let ring = unsafe { ring(buffer)? }.here()?.clone();
         let side = ring.clone().consumer()?;
         // SAFETY: checked above.
-        unsafe {
-            out.write(Box::into_raw(Box::new(turtle_consumer {
-                way: side.pop_way(),
-                side,
-                ring,
-            })))
-        };
+        unsafe { out.write(turtle_consumer::make(side, ring, VecDeque::new())) };
         Ok(())
     })
 }

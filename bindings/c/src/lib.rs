@@ -15,6 +15,7 @@ mod consumer;
 mod options;
 mod producer;
 mod ring;
+mod session;
 mod stats;
 mod status;
 
@@ -24,5 +25,6 @@ pub use consumer::*;
 pub use options::*;
 pub use producer::*;
 pub use ring::*;
+pub use session::*;
 pub use stats::*;
 pub use status::*;

@@ -21,6 +21,9 @@ pub const TURTLE_EXCLUSIVE: u32 = 4;
 /// Flag: a slot holds a length and up to `elem_size` bytes. Use the `_record` calls.
 pub const TURTLE_RECORDS: u32 = 8;
 
+/// Patience: none. A call that does not succeed at once lets others help.
+pub const TURTLE_IMPATIENT: u32 = u32::MAX;
+
 /// Durability: as safe as the process. The only one of rings in memory.
 pub const TURTLE_PROCESS: u32 = 0;
 /// Durability: handed to the system; survives the process (persistent strategy).
@@ -43,7 +46,8 @@ pub struct turtle_options {
     pub flags: u32,
     /// TURTLE_PROCESS; the others are for the persistent strategy only.
     pub durability: u32,
-    /// Participants of strategies that keep records of them; 0 for the default.
+    /// Participants of each side, for strategies that keep a record of each: 1 to 65536; 0 means 64, or, where a ring is
+    /// there, as many as it has. Others ignore it.
     pub max_threads: u32,
     /// Elements, at least 1; any number, kept exactly. With TURTLE_ATTACH 0 means: whatever is there. Default 1024.
     pub capacity: usize,
@@ -63,8 +67,9 @@ pub struct turtle_options {
     pub drop_ctx: *mut c_void,
     /// Permission bits of a shared ring that is created; 0 means 0600 (octal).
     pub mode: u32,
-    /// 0.
-    pub reserved: u32,
+    /// Attempts that a call of such a strategy makes before it lets others help: a knob that makes calls faster or
+    /// slower, never different. 0: the strategy's choice. TURTLE_IMPATIENT: none, it asks at once. Of this process.
+    pub patience: u32,
 }
 
 /// Bytes that `turtle_options_init` of version 0.1 writes. It has no size to go by, so it never writes more: should
@@ -92,7 +97,7 @@ impl Default for turtle_options {
             drop: None,
             drop_ctx: std::ptr::null_mut(),
             mode: 0,
-            reserved: 0,
+            patience: 0,
         }
     }
 }
@@ -171,11 +176,6 @@ pub(crate) unsafe fn translate(
     let path = unsafe { path_of(options.path) }?;
     let open = open_mode(options.flags, path.is_some())?;
     durability(options.durability)?;
-    if options.reserved != 0 {
-        return Err(invalid(
-            "the reserved field is not 0; call turtle_options_init first",
-        ));
-    }
     if options.mode & !0o777 != 0 {
         return Err(invalid(
             "mode has bits beyond 0777; it takes permission bits only",
@@ -195,12 +195,22 @@ pub(crate) unsafe fn translate(
             options.mode
         },
         max_threads: options.max_threads,
+        patience: patience(options.patience),
     };
     let hook = options.drop.map(|call| DropHook {
         call,
         context: options.drop_ctx,
     });
     Ok((translated, hook))
+}
+
+/// Zero is for callers who know of no such field.
+fn patience(attempts: u32) -> Option<u32> {
+    match attempts {
+        0 => None,
+        TURTLE_IMPATIENT => Some(0),
+        attempts => Some(attempts),
+    }
 }
 
 fn strategy(number: u32) -> Result<Option<Strategy>, Refused> {
@@ -337,6 +347,16 @@ mod tests {
         assert_eq!(
             status(open_mode(TURTLE_CREATE | TURTLE_EXCLUSIVE, false)),
             0
+        );
+    }
+
+    #[test]
+    fn patience_has_a_default_and_none_at_all() {
+        let of = |attempts| patience(attempts);
+        assert_eq!(turtle_options::default().patience, 0);
+        assert_eq!(
+            [of(0), of(1), of(TURTLE_IMPATIENT)],
+            [None, Some(1), Some(0)]
         );
     }
 

@@ -18,6 +18,16 @@ pub struct turtle_producer {
     ring: Arc<dyn DynRing>,
 }
 
+impl turtle_producer {
+    pub(crate) fn make(side: Box<dyn DynProducer>, ring: Arc<dyn DynRing>) -> *mut Self {
+        Box::into_raw(Box::new(Self {
+            way: side.push_way(),
+            side,
+            ring,
+        }))
+    }
+}
+
 /// The handle behind a pointer.
 ///
 /// # Safety
@@ -40,7 +50,7 @@ unsafe fn handle<'a>(producer: *mut turtle_producer) -> Result<Side<'a, dyn DynP
 /// Makes an explicit producer. It keeps the ring alive after turtle_free, until it is freed itself.
 ///
 /// `*out` is written on success only.
-/// Returns TURTLE_OK; TURTLE_ERR_NO_HANDLE when the strategy allows no more; TURTLE_ERR_INVALID.
+/// Returns TURTLE_OK; TURTLE_ERR_NO_HANDLE when the strategy, or `max_threads`, allows no more; TURTLE_ERR_INVALID.
 /// Threads: any. Progress: allocates.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn turtle_producer_new(
@@ -57,13 +67,7 @@ pub unsafe extern "C" fn turtle_producer_new(
         let ring = unsafe { ring(buffer)? }.here()?.clone();
         let side = ring.clone().producer()?;
         // SAFETY: checked above.
-        unsafe {
-            out.write(Box::into_raw(Box::new(turtle_producer {
-                way: side.push_way(),
-                side,
-                ring,
-            })))
-        };
+        unsafe { out.write(turtle_producer::make(side, ring)) };
         Ok(())
     })
 }

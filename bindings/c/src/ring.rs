@@ -458,7 +458,8 @@ pub unsafe extern "C" fn turtle_release(
     guard(|| unsafe { ring(buffer)?.side().release(slot) })
 }
 
-/// Gives back what the calling thread owns of a ring: the sides of TURTLE_SPSC. A thread that ends does so by itself.
+/// Gives back what the calling thread owns of a ring: the sides of TURTLE_SPSC, its places where the strategy keeps a
+/// record of each participant. A thread that ends does so by itself.
 ///
 /// Returns TURTLE_OK, also when it owned nothing, or TURTLE_ERR_INVALID.
 /// Threads: any. Progress: always returns.
@@ -536,6 +537,7 @@ pub unsafe extern "C" fn turtle_capacity(buffer: *const turtle_buffer) -> usize 
 
 /// Writes what the ring is and what has happened to it. `out->struct_size` says how much of the struct is known.
 ///
+/// Looks for dead participants first, as turtle_reclaim does.
 /// Returns TURTLE_OK or TURTLE_ERR_INVALID. Threads: any. Progress: takes a lock that only this call and the making
 /// and freeing of handles take.
 #[unsafe(no_mangle)]

@@ -45,7 +45,7 @@ pub struct turtle_stats {
     pub wakes: u64,
     /// Calls completed for another thread (strategies that help).
     pub helps: u64,
-    /// Participants found dead and reclaimed (strategies that keep records).
+    /// Participants that this process found dead (shared rings of strategies that keep records).
     pub dead_participants: u64,
 }
 

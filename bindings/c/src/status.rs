@@ -34,7 +34,7 @@ pub const TURTLE_ERR_UNSUPPORTED: turtle_status = -3;
 pub const TURTLE_ERR_IO: turtle_status = -4;
 /// What has that name is no ring, or a damaged one.
 pub const TURTLE_ERR_CORRUPT: turtle_status = -5;
-/// Every producer (consumer) that the strategy allows is out, perhaps on another thread.
+/// Every producer (consumer) that the strategy or `max_threads` allows is out, perhaps on another thread; or a session.
 pub const TURTLE_ERR_NO_HANDLE: turtle_status = -6;
 /// A process that was needed has died.
 pub const TURTLE_ERR_PEER_DIED: turtle_status = -7;

@@ -169,7 +169,7 @@ static void random_options_are_answered(void) {
         options.strategy = below(3) ? (uint32_t)below(3) : (uint32_t)draw();
         options.flags = below(3) ? (uint32_t)below(16) : (uint32_t)draw();
         options.durability = below(8) ? 0 : (uint32_t)below(5);
-        options.max_threads = (uint32_t)draw();
+        options.max_threads = below(16) ? (uint32_t)below(100) : (uint32_t)draw();
         options.capacity = below(2) ? below(20) : some_size();
         options.elem_size = below(2) ? below(40) : some_size();
         options.elem_align = below(2) ? (size_t)1 << below(14) : some_size();
@@ -178,7 +178,7 @@ static void random_options_are_answered(void) {
         if (options.mode) {
             options.mode |= 0600;
         }
-        options.reserved = below(16) ? 0 : (uint32_t)draw();
+        options.patience = below(2) ? 0 : (uint32_t)draw();
         if (options.elem_size > 4096 && options.elem_size <= 16777216 && options.capacity > 2) {
             options.capacity = 2; /* legal, and a third of a gigabyte */
         }

@@ -7,7 +7,7 @@ use turtle_buffers::Strategy;
 use turtle_buffers::strategy::Arity;
 
 /// In the order of the header.
-const SOURCES: [&str; 8] = [
+const SOURCES: [&str; 9] = [
     "src/status.rs",
     "src/options.rs",
     "src/stats.rs",
@@ -15,6 +15,7 @@ const SOURCES: [&str; 8] = [
     "src/ring.rs",
     "src/producer.rs",
     "src/consumer.rs",
+    "src/session.rs",
     "src/boundary.rs",
 ];
 

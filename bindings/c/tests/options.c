@@ -99,7 +99,8 @@ static void every_option_out_of_range_is_refused_with_its_name(void) {
     REFUSES(durability, TURTLE_SYNC, TURTLE_ERR_UNSUPPORTED, "persistent");
     REFUSES(durability, 3, TURTLE_ERR_INVALID, "durability");
     REFUSES(mode, 010000, TURTLE_ERR_INVALID, "mode");
-    REFUSES(reserved, 1, TURTLE_ERR_INVALID, "reserved");
+    REFUSES(max_threads, 65537, TURTLE_ERR_INVALID, "max_threads");
+    REFUSES(max_threads, UINT32_MAX, TURTLE_ERR_INVALID, "65536");
     REFUSES(path, "", TURTLE_ERR_INVALID, "name");
     REFUSES(path, "ticks", TURTLE_ERR_INVALID, "slash");
     REFUSES(path, "/", TURTLE_ERR_INVALID, "slash");
@@ -141,7 +142,7 @@ static void structs_of_other_versions_are_read(void) {
     /* Older: the fields from `mode` on do not exist for the caller. */
     newer.known.struct_size = offsetof(turtle_options, mode);
     newer.known.mode = 0xffffffff;
-    newer.known.reserved = 0xffffffff;
+    newer.known.patience = 0xffffffff;
     ring = open_or_fail(&newer.known);
     turtle_free(ring);
 }

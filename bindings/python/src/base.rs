@@ -10,6 +10,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
 use turtle_buffers::Strategy;
 use turtle_buffers::erased::DynRing;
+use turtle_buffers::options::MAX_THREADS;
 
 use crate::errors::build_error;
 use crate::linger::Linger;
@@ -26,6 +27,8 @@ pub(crate) struct Base {
     /// None: this handle was closed. The lock is held for as long as a call
     /// that never waits takes, and never across giving the interpreter up.
     ring: RwLock<Option<Arc<dyn DynRing>>>,
+    /// Another object has the same ring: what is said to the ring to end waits is said to both.
+    lodger: bool,
     interrupts: AtomicU64,
     /// None: the other side has an interpreter of its own.
     linger: Option<Linger>,
@@ -53,8 +56,23 @@ fn descriptor(py: Python<'_>, ring: &Arc<dyn DynRing>) -> PyResult<i32> {
 
 impl Base {
     pub(crate) fn new(ring: Arc<dyn DynRing>, linger: Option<Linger>) -> Self {
+        Self::of(ring, false, linger)
+    }
+
+    /// For a ring that another object has, too. Its waits end at their next look at signals.
+    pub(crate) fn lodger(ring: Arc<dyn DynRing>) -> Self {
+        Self::of(ring, true, None)
+    }
+
+    /// Whether an interruption that this object did not ask for was meant for another one.
+    pub(crate) fn is_lodger(&self) -> bool {
+        self.lodger
+    }
+
+    fn of(ring: Arc<dyn DynRing>, lodger: bool, linger: Option<Linger>) -> Self {
         Self {
             ring: RwLock::new(Some(ring)),
+            lodger,
             interrupts: AtomicU64::new(0),
             linger,
             awaited: PyOnceLock::new(),
@@ -91,7 +109,9 @@ impl Base {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         if let Some(ring) = ring {
-            ring.interrupt();
+            if !self.lodger {
+                ring.interrupt();
+            }
             self.wake_coroutines(py)?;
         }
         Ok(())
@@ -127,6 +147,29 @@ pub(crate) fn usable(ring: &dyn DynRing) -> PyResult<()> {
         None => Ok(()),
     }
 }
+
+/// The arguments `max_threads`, with the default of this call, and `patience`.
+pub(crate) fn participants(
+    max_threads: Option<i64>,
+    otherwise: u32,
+    patience: Option<i64>,
+) -> PyResult<(u32, Option<u32>)> {
+    let within = |what, number: i64, from, to: u32| match u32::try_from(number) {
+        Ok(number) if (from..=to).contains(&number) => Ok(number),
+        _ => Err(PyValueError::new_err(format!(
+            "{what} must be {from} to {to}, not {number}"
+        ))),
+    };
+    let max_threads = max_threads.map(|n| within("max_threads", n, 1, MAX_THREADS));
+    let patience = patience.map(|n| within("patience", n, 0, u32::MAX));
+    Ok((
+        max_threads.transpose()?.unwrap_or(otherwise),
+        patience.transpose()?,
+    ))
+}
+
+/// Participants of a ring that is made here: Python programs are free with threads.
+pub(crate) const PARTICIPANTS: u32 = 256;
 
 /// The engine that is called `name`; none named is the library's choice.
 pub(crate) fn strategy(py: Python<'_>, name: Option<&str>) -> PyResult<Option<Strategy>> {
@@ -184,7 +227,9 @@ impl Base {
     fn interrupt(&self, py: Python<'_>) -> PyResult<()> {
         self.with(|ring| {
             self.interrupts.fetch_add(1, Ordering::Relaxed);
-            ring.interrupt();
+            if !self.lodger {
+                ring.interrupt();
+            }
             Ok(())
         })?;
         self.wake_coroutines(py)
@@ -215,7 +260,8 @@ impl Base {
     /// Give back the sides that the calling thread owns.
     ///
     /// Matters for engines with one producer or one consumer ("spsc"), where the first
-    /// thread to put (get) owns that side until it calls this or ends.
+    /// thread to put (get) owns that side until it calls this or ends; and for engines that keep
+    /// a record of each participant, where a thread keeps one of `max_threads` places likewise.
     fn release_thread(&self) -> PyResult<()> {
         self.with(|ring| {
             ring.release_thread();

@@ -42,6 +42,7 @@ fn strategies(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
         engine.set_item("stopped_thread", traits.stopped_thread)?;
         engine.set_item("survives_kill", traits.survives_kill)?;
         engine.set_item("shared", traits.shared)?;
+        engine.set_item("records", traits.records)?;
         engine.set_item("source", traits.source)?;
         list.append(engine)?;
     }
@@ -71,6 +72,7 @@ fn _turtle(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<base::Watch>()?;
     module.add_class::<object::RingBuffer>()?;
     module.add_class::<shared::SharedRingBuffer>()?;
+    module.add_class::<shared::Recovered>()?;
     module.add_class::<lend::Claim>()?;
     module.add_class::<lend::Peek>()?;
     module.add_function(wrap_pyfunction!(strategies, module)?)?;

@@ -11,7 +11,7 @@ use pyo3::types::{PyGenericAlias, PyList, PyTuple, PyType};
 use turtle_buffers::Options;
 use turtle_buffers::erased::{DropHook, DynRing, Outcome, open};
 
-use crate::base::{Base, strategy, usable};
+use crate::base::{Base, PARTICIPANTS, participants, strategy, usable};
 use crate::errors::{End, build_error};
 use crate::linger::Linger;
 use crate::wait::{Limit, Side, drain, run, truth};
@@ -37,9 +37,13 @@ unsafe extern "C" fn drop_item(item: *mut c_void, _: *mut c_void) {
 /// Args:
 ///     maxsize: items that fit, at least 1. There is no unbounded engine yet.
 ///     strategy: the engine, by name; the library's choice if None. `strategies()` lists them.
+///     max_threads: threads that may put, and as many that may get, on engines that keep a record
+///         of each; None: 256. Others ignore it.
+///     patience: attempts that a call of such an engine makes before it lets others help; 0: none;
+///         None: the engine's choice.
 ///
 /// Raises:
-///     ValueError: maxsize below 1, or no such engine.
+///     ValueError: maxsize below 1, max_threads not 1 to 65536, or no such engine.
 ///     MemoryError: there is no memory for that many items.
 ///
 /// Thread rules: any thread may call anything, unless the engine says otherwise: on "spsc" one
@@ -127,12 +131,15 @@ impl Elem {
 #[pymethods]
 impl RingBuffer {
     #[new]
-    #[pyo3(signature = (maxsize = 1024, *, strategy = None))]
+    #[pyo3(signature = (maxsize = 1024, *, strategy = None, max_threads = None, patience = None))]
     fn new(
         py: Python<'_>,
         maxsize: i64,
         strategy: Option<&str>,
+        max_threads: Option<i64>,
+        patience: Option<i64>,
     ) -> PyResult<PyClassInitializer<Self>> {
+        let (max_threads, patience) = participants(max_threads, PARTICIPANTS, patience)?;
         let capacity = usize::try_from(maxsize)
             .ok()
             .filter(|&n| n > 0)
@@ -146,6 +153,8 @@ impl RingBuffer {
             capacity,
             elem_size: size_of::<Item>(),
             elem_align: align_of::<Item>(),
+            max_threads,
+            patience,
             ..Options::default()
         };
         let hook = DropHook {

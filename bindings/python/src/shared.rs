@@ -2,6 +2,7 @@
 
 mod bytes;
 mod moves;
+mod session;
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::ffi;
@@ -9,14 +10,15 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyGenericAlias, PyList, PyTuple, PyType};
 use turtle_buffers::erased::open;
 use turtle_buffers::os::segment::Segment;
-use turtle_buffers::{BuildError, OpenMode, Options};
+use turtle_buffers::{BuildError, Direction, OpenMode, Options};
 
-use crate::base::{Base, strategy};
+use crate::base::{Base, PARTICIPANTS, participants, strategy};
 use crate::errors::{End, build_error};
 use crate::lend::{Claim, Peek};
 use crate::wait::{Limit, drain, truth};
 use bytes::{Span, Target, View};
 use moves::{take, take_plain};
+pub(crate) use session::Recovered;
 
 const CAPACITY: usize = 1024;
 const ITEM_SIZE: usize = 1024;
@@ -39,6 +41,10 @@ const ITEM_SIZE: usize = 1024;
 ///         included, and exactly as long. `get` answers a scalar or array, `get_many` and `put_many`
 ///         move arrays of them. A C or C++ struct of the same layout shares the ring. The ring
 ///         does not store the dtype, only how long items are: who attaches says it again.
+///     max_threads: threads of all processes that may put, and as many that may get, on engines
+///         that keep a record of each. None: 256, or what is there. Others ignore it.
+///     patience: attempts that a call of such an engine makes before it lets others help; 0: none;
+///         None: the engine's choice. It concerns this object only.
 ///     objects: items are any objects that can be pickled; `item_size` limits the pickles.
 ///         Unpickling runs code: only for rings whose writers you trust.
 ///
@@ -71,6 +77,8 @@ pub(crate) struct SharedRingBuffer {
     /// Whether items have a length of their own; if not, each is `item_size` bytes long.
     records: bool,
     items: Items,
+    /// Of a session.
+    recovered: Option<Py<Recovered>>,
 }
 
 /// What items are to Python.
@@ -83,6 +91,14 @@ enum Items {
 }
 
 impl Items {
+    fn clone(&self, py: Python<'_>) -> Self {
+        match self {
+            Self::Bytes => Self::Bytes,
+            Self::Arrays(arrays) => Self::Arrays(arrays.clone_ref(py)),
+            Self::Objects(dumps, loads) => Self::Objects(dumps.clone_ref(py), loads.clone_ref(py)),
+        }
+    }
+
     fn new(py: Python<'_>, dtype: Option<&Bound<'_, PyAny>>, objects: bool) -> PyResult<Self> {
         match dtype {
             Some(_) if objects => Err(PyValueError::new_err(
@@ -105,7 +121,7 @@ impl Items {
 #[pymethods]
 impl SharedRingBuffer {
     #[new]
-    #[pyo3(signature = (name, capacity = None, item_size = None, *, strategy = None, create = None, mode = 0o600, dtype = None, objects = false))]
+    #[pyo3(signature = (name, capacity = None, item_size = None, *, strategy = None, create = None, mode = 0o600, dtype = None, objects = false, max_threads = None, patience = None))]
     #[allow(clippy::too_many_arguments)] // they are the caller's, by name
     fn new(
         py: Python<'_>,
@@ -117,7 +133,10 @@ impl SharedRingBuffer {
         mode: u32,
         dtype: Option<&Bound<'_, PyAny>>,
         objects: bool,
+        max_threads: Option<i64>,
+        patience: Option<i64>,
     ) -> PyResult<PyClassInitializer<Self>> {
+        let (max_threads, patience) = participants(max_threads, 0, patience)?; // 0: what is there
         for (what, number) in [("capacity", capacity), ("item_size", item_size)] {
             if number == Some(0) {
                 return Err(PyValueError::new_err(format!("{what} must be at least 1")));
@@ -144,6 +163,8 @@ impl SharedRingBuffer {
             path: Some(name.clone()),
             open: OpenMode::Attach,
             mode,
+            max_threads,
+            patience,
             ..Options::default()
         };
         let make = |open| Options {
@@ -151,6 +172,11 @@ impl SharedRingBuffer {
             elem_size: exact.or(item_size).unwrap_or(ITEM_SIZE),
             elem_align: align,
             records: exact.is_none(),
+            max_threads: if max_threads == 0 {
+                PARTICIPANTS
+            } else {
+                max_threads
+            },
             open,
             ..attach.clone()
         };
@@ -194,6 +220,7 @@ impl SharedRingBuffer {
             item_size: there,
             records,
             items,
+            recovered: None,
         };
         Ok(PyClassInitializer::from(Base::new(ring, None)).add_subclass(this))
     }
@@ -476,6 +503,70 @@ impl SharedRingBuffer {
         Self::close(slf)
     }
 
+    /// This ring, with a producer that is known by `session`: any number but 0.
+    ///
+    /// Answers another object of the same ring. What it puts is counted under the session, and when
+    /// the session is opened again, in whatever process, after whatever end of the last one,
+    /// `recovered.done` says exactly how many of its items arrived: go on behind them. While the
+    /// object is open nobody else has the session; `close()` gives it back. It keeps its place, one
+    /// of `max_threads`, until `forget_producer`.
+    ///
+    /// Raises: NotImplementedError on an engine that keeps no record of its participants;
+    /// RuntimeError while its owner is alive, or when there is no free place; ValueError for 0.
+    ///
+    /// Thread rules: one thread at a time puts; another one gets a RuntimeError if that lasts.
+    fn as_producer<'py>(slf: &Bound<'py, Self>, session: u64) -> PyResult<Bound<'py, Self>> {
+        Self::open_session(slf, Direction::Push, session)
+    }
+
+    /// This ring, with a consumer that is known by `session`; see `as_producer`.
+    ///
+    /// `recovered.orphans` are the items that the last one had taken and perhaps not used. Sessions
+    /// of producers and of consumers are apart.
+    fn as_consumer<'py>(slf: &Bound<'py, Self>, session: u64) -> PyResult<Bound<'py, Self>> {
+        Self::open_session(slf, Direction::Pop, session)
+    }
+
+    /// What became of the session before this object opened it; None without a session.
+    #[getter]
+    fn recovered(&self, py: Python<'_>) -> Option<Py<Recovered>> {
+        self.recovered.as_ref().map(|was| was.clone_ref(py))
+    }
+
+    /// End a producer's session that nobody has now, and say whether there was one.
+    ///
+    /// Raises RuntimeError while its owner is alive, NotImplementedError as `as_producer`.
+    fn forget_producer(slf: &Bound<'_, Self>, session: u64) -> PyResult<bool> {
+        Self::forget(slf, Direction::Push, session)
+    }
+
+    /// End a consumer's session that nobody has now, and say whether there was one.
+    ///
+    /// Raises as `forget_producer`; ValueError while items wait for its next consumer.
+    fn forget_consumer(slf: &Bound<'_, Self>, session: u64) -> PyResult<bool> {
+        Self::forget(slf, Direction::Pop, session)
+    }
+
+    /// Items that consumers without a session had taken when they died, and perhaps not used.
+    ///
+    /// Each is handed out once, to whoever asks; until then they keep the places of their consumers.
+    ///
+    /// >>> with turtle_buffers.SharedRingBuffer("/turtle-doc", 8, 64) as ring:
+    /// ...     ring.unlink()
+    /// ...     print(ring.orphans())
+    /// []
+    fn orphans<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyList>> {
+        Self::all_orphans(slf)
+    }
+
+    /// Look for participants that died, put right what they left, and say how many there were.
+    ///
+    /// Nobody has to call it: who waits looks about every 50 ms, and so does who finds no free place.
+    fn reclaim(slf: &Bound<'_, Self>) -> PyResult<usize> {
+        let ring = slf.as_super().get().ring()?;
+        Ok(slf.py().detach(|| ring.reclaim()))
+    }
+
     /// Remove the name. Who is attached stays attached; the memory goes with the last one.
     ///
     /// Raises FileNotFoundError if there is none of this name (any more).
@@ -486,6 +577,11 @@ impl SharedRingBuffer {
     /// What pickling keeps: the name, and what the ring of that name must look like.
     fn __getnewargs_ex__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
         let (py, this) = (slf.py(), slf.get());
+        if this.recovered.is_some() {
+            return Err(PyTypeError::new_err(
+                "a session belongs to one process: pickle the ring, and open the session there",
+            ));
+        }
         let ring = slf.as_super().get().ring()?;
         let item_size = this.records.then_some(this.item_size);
         let by_name = PyDict::new(py);

@@ -142,7 +142,10 @@ pub(crate) fn wait(
             // A bare interruption is the ring's, of which ours may know nothing.
             Outcome::Interrupted if base.interrupts() == interrupts => {
                 base.check().map_err(End::Raised)?;
-                return Err(End::Interrupted);
+                if !base.is_lodger() {
+                    return Err(End::Interrupted);
+                }
+                slice = Duration::ZERO; // another object's
             }
             Outcome::Full
             | Outcome::Empty
@@ -198,6 +201,14 @@ pub(crate) fn drain(mut get: impl FnMut(Limit) -> Result<(), End>) -> Result<(),
 
 #[cold]
 fn not_owner(ring: &dyn DynRing, side: Side) -> PyErr {
+    if ring.strategy().traits().records {
+        return PyRuntimeError::new_err(format!(
+            "all places of this {} ring are taken, or this object is another thread's or process's \
+             session: release_thread() and close() give places back; max_threads= says how many a \
+             new ring has",
+            ring.strategy()
+        ));
+    }
     let (one, verb) = match side {
         Side::Put => ("producer", "puts"),
         Side::Get => ("consumer", "gets"),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use turtle_buffers::os::machine::machine;
 use turtle_buffers::os::thread::pin_to_core;
 use turtle_buffers::strategy::Engine;
-use turtle_buffers::{Batch, Consumer, Producer, Ring, Strategy, TryPopError};
+use turtle_buffers::{Batch, Consumer, Options, Producer, Ring, Strategy, TryPopError};
 
 /// A throughput run's shape.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +20,9 @@ pub(crate) struct Job {
     pub(crate) capacity: usize,
     /// Items a call moves; 1 for the calls that move one.
     pub(crate) batch: usize,
+    /// Of engines that keep records.
+    pub(crate) max_threads: u32,
+    pub(crate) patience: Option<u32>,
 }
 
 impl fmt::Display for Job {
@@ -152,7 +155,13 @@ impl Tally {
 fn throughput_of<S: Engine>(job: &Job, items: u64) -> Duration {
     let each = each(job, items);
     let quota = each * job.producers as u64 / job.consumers as u64;
-    let ring = Ring::<u64, S>::new(job.capacity).expect("an engine that runs here");
+    let options = Options {
+        capacity: job.capacity,
+        max_threads: job.max_threads,
+        patience: job.patience,
+        ..Options::default()
+    };
+    let ring = Ring::<u64, S>::with_options(&options).expect("an engine that runs here");
     let gate = Barrier::new(job.producers + job.consumers);
     let stamps = Mutex::new(Vec::new());
     let tallies = Mutex::new(Vec::new());
@@ -312,6 +321,8 @@ mod tests {
                     consumers: 1,
                     capacity: 16,
                     batch,
+                    max_threads: 2,
+                    patience: Some(1),
                 };
                 assert!(throughput(&job, 5_000) > 0.0, "{job}");
             }
@@ -328,6 +339,8 @@ mod tests {
             consumers,
             capacity: 4,
             batch: 1,
+            max_threads: 0,
+            patience: None,
         };
         for (producers, consumers) in [(1, 1), (3, 2), (2, 3), (4, 4)] {
             let job = job(producers, consumers);

@@ -341,7 +341,10 @@ impl SharedRingBuffer {
 }
 
 /// An array for `count` items, and where its bytes lie.
-fn room<'py>(arrays: &Bound<'py, PyAny>, count: usize) -> PyResult<(Bound<'py, PyAny>, View)> {
+pub(super) fn room<'py>(
+    arrays: &Bound<'py, PyAny>,
+    count: usize,
+) -> PyResult<(Bound<'py, PyAny>, View)> {
     let (array, bytes): (Bound<'py, PyAny>, Bound<'py, PyAny>) =
         arrays.call_method1("room", (count,))?.extract()?;
     Ok((array, View::new(&bytes, ffi::PyBUF_WRITABLE)?))
