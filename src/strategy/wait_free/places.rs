@@ -50,7 +50,9 @@ pub(super) struct Place {
     sequence: Word,
     /// Elements taken and perhaps not handed out: first, count << 8, [`ASIDE`].
     taken: Word,
-    _reserved: [u64; 4],
+    /// Not 0: its last owner died, until somebody sits there again.
+    died: Word,
+    _reserved: [u64; 3],
     /// Elements that were taken from a run of which others are left.
     aside: UnsafeCell<[u64; LONGEST]>,
     pub(super) tracker: Tracker,
@@ -72,7 +74,8 @@ impl Place {
             session: zero(),
             sequence: zero(),
             taken: zero(),
-            _reserved: [0; 4],
+            died: zero(),
+            _reserved: [0; 3],
             aside: UnsafeCell::new([0; LONGEST]),
             tracker: Tracker::new(),
         }
@@ -321,6 +324,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
             place.done.store(0, write);
             place.session.store(session, write);
         }
+        place.died.store(0, write);
         place.owner.store(1, P::release(SIT_DOWN));
         self.sit_down::<S>(participant)
     }
@@ -368,7 +372,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
         let write = P::relaxed(RECOVER_WRITE);
         if read(&place.owner) == 0 {
             return Left {
-                died: false,
+                died: read(&place.died) != 0,
                 done: read(&place.done),
                 orphans: (read(&place.taken) >> 8 & 0xff) as usize,
             };
@@ -415,6 +419,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
         place.taken.store(taken, write);
         place.begun.store(begun, write);
         place.ended.store(begun.wrapping_mul(2) + 1, write);
+        place.died.store(1, write);
         place.owner.store(0, P::release(LEAVE));
         Left {
             died: true,
