@@ -504,7 +504,8 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
             self.raw.places(),
             word(direction),
             self.segment().and_then(Segment::name).unwrap_or("the ring"),
-            self.raw.places() - kept - orphans,
+            // Each was counted at another moment, and somebody may scribble.
+            self.raw.places().saturating_sub(kept + orphans),
         );
         if kept > 0 {
             text += &format!(", {kept} for sessions that may come back (forget_session ends one)");
