@@ -342,6 +342,12 @@ const SEALED: u64 = 2;
 
 /// Positions between two looks ahead, as a shift: 8, the longest run.
 const GROUP: u32 = 3;
+/// Positions between two moves of a hint, as a shift: such an exchange costs as
+/// much as a decision.
+const HINTS: u32 = 4;
+
+/// In `Side::taken`: what was taken lies aside, not in the spare.
+const ASIDE: u32 = !0;
 
 #[derive(Debug)]
 #[repr(C)]
@@ -421,6 +427,8 @@ pub struct ExchangeRing<Sh, P> {
     cell_count: usize,
     /// Of each side; a power of two.
     participants: usize,
+    /// The bits of a position that say whose turn it is.
+    turns: usize,
     /// How many of them may join.
     asked: usize,
     patience: u32,
@@ -484,7 +492,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
     /// Whose turn it is at a position.
     #[inline(always)]
     fn turn(&self, position: u64) -> usize {
-        position as usize & (self.participants - 1)
+        position as usize & self.turns
     }
 
     /// How many positions from this one on are nobody's turn who announced
@@ -505,8 +513,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
 
     #[inline(always)]
     fn announced_of(&self, side: usize, participant: usize) -> &Word {
-        let participant = participant & (self.participants - 1);
-        let index = side * self.participants + participant;
+        let index = side * self.participants + (participant & self.turns);
         // SAFETY: two rows of `participants` words.
         unsafe { &*self.announced.as_ptr().add(index) }
     }
@@ -560,10 +567,10 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
     /// Element `i` of what was taken last.
     #[inline(always)]
     fn taken(&self, side: &Side, i: usize) -> Lease {
-        if side.aside {
+        if side.taken == ASIDE {
             self.taken_aside(side, i)
         } else {
-            self.element(side.spare, side.from + i)
+            self.element(side.spare, side.taken as usize + i)
         }
     }
 
@@ -613,8 +620,19 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
     fn jump<const S: usize>(&self, side: &mut Side, position: u64) {
         let count = self.slot_count as u64;
         side.position = position;
-        side.index = (position % count) as usize;
+        side.lap = position - position % count;
         side.base = self.base(position / count, S);
+    }
+
+    /// Goes over the end of a lap.
+    #[cold]
+    fn next_lap(&self, side: &mut Side) {
+        let count = self.slot_count as u64;
+        side.lap = side.lap.wrapping_add(count);
+        side.base = side.base.wrapping_add(2 * self.fields.one);
+        if side.position.wrapping_sub(side.lap) >= count {
+            side.lap = side.position; // a run no ring writes
+        }
     }
 
     /// Goes on by a run.
@@ -622,43 +640,40 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
     fn step_on<const S: usize>(&self, side: &mut Side, n: u64) {
         let was = side.position;
         side.position = side.position.wrapping_add(n);
-        side.index += n as usize;
-        if side.index >= self.slot_count {
-            side.index -= self.slot_count;
-            if side.index >= self.slot_count {
-                side.index = 0; // a run no ring writes
-            }
-            side.base = side.base.wrapping_add(2 * self.fields.one);
+        let count = self.slot_count as u64;
+        if side.position.wrapping_sub(side.lap) >= count {
+            self.next_lap(side);
         }
         if (was ^ side.position) >> GROUP != 0 {
-            self.new_group::<S>(side, n);
+            self.new_group::<S>(side, was, n);
         }
     }
 
     /// The own position is in a new group: looks ahead, tells others. Apart,
     /// because seven calls of eight have no use for its registers.
     #[inline(never)]
-    fn new_group<const S: usize>(&self, side: &mut Side, n: u64) {
-        if self.pacing.ahead && side.skip == 0 {
-            let ahead = |by: usize| {
-                let index = side.index + by;
-                if index >= self.slot_count {
-                    index - self.slot_count
-                } else {
-                    index
-                }
-            };
-            prefetch_write(std::ptr::from_ref(self.slot(ahead(16))).cast());
-            let cells = if n == 1 { 8..16 } else { 8..9 };
-            for by in cells {
-                let word = self.slot(ahead(by)).load(P::relaxed(AHEAD_LOOK));
-                let payload = self.cell(self.fields.cell(word));
-                if S == PUSH {
-                    prefetch_write(payload);
-                } else {
-                    prefetch_read(payload);
+    fn new_group<const S: usize>(&self, side: &mut Side, was: u64, n: u64) {
+        let index = side.index();
+        // Not over the end of a lap, which is rarely near.
+        if self.pacing.ahead && side.skip == 0 && index + 16 < self.slot_count {
+            prefetch_write(std::ptr::from_ref(self.slot(index + 16)).cast());
+            let look = |by: usize| self.slot(index + by).load(P::relaxed(AHEAD_LOOK));
+            let next = look(8);
+            // What is not pushed yet need not be asked for.
+            if S == PUSH || !self.is_behind(side, next) {
+                let cells = if n == 1 { 8..16 } else { 8..9 };
+                for by in cells {
+                    let payload = self.cell(self.fields.cell(look(by)));
+                    if S == PUSH {
+                        prefetch_write(payload);
+                    } else {
+                        prefetch_read(payload);
+                    }
                 }
             }
+        }
+        if (was ^ side.position) >> HINTS == 0 {
+            return;
         }
         self.move_hint(S, side.position);
         if S == PUSH && self.header().closed.load(P::relaxed(CLOSING_LOOK)) != 0 {
@@ -695,7 +710,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
             1
         };
         let next = position.wrapping_add(length);
-        if (position ^ next) >> GROUP != 0 {
+        if (position ^ next) >> HINTS != 0 {
             self.move_hint(side, next);
         }
     }
@@ -720,12 +735,19 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
         {
             return false;
         }
+        self.push_at(side, word, n)
+    }
+
+    /// The same, where the caller has seen that nothing stands in the way.
+    #[inline(always)]
+    fn push_at(&self, side: &mut Side, word: u64, n: u64) -> bool {
         if self.wanted::<PUSH>(side.position, n) < n {
             return false;
         }
+        let next = side.base.wrapping_add(self.fields.one);
         self.note_attempt(side, word, n);
         let mine = next | self.fields.run_of(n) | side.spare;
-        let slot = self.slot(side.index);
+        let slot = self.slot(side.index());
         if slot
             .compare_exchange(word, mine, P::acq_rel(DECIDE))
             .is_err()
@@ -767,7 +789,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
             fields.length_field(word)
         };
         let mine = side.base.wrapping_add(fields.one) | keep | side.spare;
-        let slot = self.slot(side.index);
+        let slot = self.slot(side.index());
         if slot
             .compare_exchange(word, mine, P::acq_rel(DECIDE))
             .is_err()
@@ -776,12 +798,11 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
             return None;
         }
         side.spare = fields.cell(word);
-        side.from = if most == 1 {
+        side.taken = if most == 1 {
             0
         } else {
-            fields.popped(word) as usize
+            fields.popped(word) as u32
         };
-        side.aside = false;
         self.note_done(side, left);
         self.step_on::<POP>(side, length);
         Some(left)
@@ -790,7 +811,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
     /// Pops 1 to `most` elements.
     #[inline(always)]
     fn pop_some(&self, side: &mut Side, most: u64) -> Result<u64, Stop> {
-        let word = self.slot(side.index).load(P::acquire(SLOT_LOOK));
+        let word = self.slot(side.index()).load(P::acquire(SLOT_LOOK));
         match self.pop_once(side, word, most) {
             Some(n) => Ok(n),
             None => self.take::<true>(side, most, any),
@@ -930,6 +951,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for ExchangeRing<Sh, P> {
                 slot_count: parts.slot_count,
                 cell_count: parts.cell_count,
                 participants: parts.participants,
+                turns: parts.participants - 1,
                 asked: geometry.participants,
                 patience: geometry.patience,
                 fields,
@@ -1025,7 +1047,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for ExchangeRing<Sh, P> {
 
     #[inline(always)]
     unsafe fn try_claim(&self, side: &mut Side) -> Result<Lease, PushRefusal> {
-        let word = self.slot(side.index).load(P::acquire(SLOT_LOOK));
+        let word = self.slot(side.index()).load(P::acquire(SLOT_LOOK));
         let next = side.base.wrapping_add(self.fields.one);
         let free = side.position < side.limit
             && word.wrapping_sub(next).cast_signed() < 0
@@ -1044,7 +1066,8 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for ExchangeRing<Sh, P> {
 
     #[inline(always)]
     unsafe fn try_commit(&self, side: &mut Side, claim: Lease) -> Result<(), (Lease, PushRefusal)> {
-        if claim.ticket != UNSEEN && self.push_once(side, claim.ticket, 1) {
+        // Nothing has happened on this side since the claim.
+        if claim.ticket != UNSEEN && self.push_at(side, claim.ticket, 1) {
             return Ok(());
         }
         match self.push_more(side, 1) {
@@ -1073,7 +1096,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for ExchangeRing<Sh, P> {
 
     #[inline(always)]
     unsafe fn try_take(&self, side: &mut Side) -> Result<Lease, PopRefusal> {
-        let word = self.slot(side.index).load(P::acquire(SLOT_LOOK));
+        let word = self.slot(side.index()).load(P::acquire(SLOT_LOOK));
         if self.pop_once(side, word, 1).is_none() {
             if side.flags & LENT != 0 {
                 return Err(PopRefusal::Lent);
@@ -1086,7 +1109,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for ExchangeRing<Sh, P> {
 
     #[inline(always)]
     unsafe fn push_straight(&self, side: &mut Side, write: impl FnOnce(*mut u8)) -> bool {
-        let word = self.slot(side.index).load(P::acquire(SLOT_LOOK));
+        let word = self.slot(side.index()).load(P::acquire(SLOT_LOOK));
         let next = side.base.wrapping_add(self.fields.one);
         if side.position >= side.limit
             || word.wrapping_sub(next).cast_signed() >= 0
@@ -1096,12 +1119,12 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for ExchangeRing<Sh, P> {
         }
         // SAFETY: the own spare, which is not lent.
         unsafe { self.element(side.spare, 0).write(write) };
-        self.push_once(side, word, 1)
+        self.push_at(side, word, 1)
     }
 
     #[inline(always)]
     unsafe fn pop_straight(&self, side: &mut Side, read: impl FnOnce(*mut u8)) -> bool {
-        let word = self.slot(side.index).load(P::acquire(SLOT_LOOK));
+        let word = self.slot(side.index()).load(P::acquire(SLOT_LOOK));
         if self.pop_once(side, word, 1).is_none() {
             return false;
         }
@@ -1200,7 +1223,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for ExchangeRing<Sh, P> {
                 let from = from.add(pushed * size);
                 spare.write(|to| std::ptr::copy_nonoverlapping(from, to, run * size));
             }
-            let word = self.slot(side.index).load(P::acquire(SLOT_LOOK));
+            let word = self.slot(side.index()).load(P::acquire(SLOT_LOOK));
             if self.push_once(side, word, run as u64) {
                 pushed += run;
                 continue;

@@ -2,6 +2,8 @@
 //! against it.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use turtle_buffers::atomic::cost::{Report, Schedule, Simulation, VICTIM};
 use turtle_buffers::strategy::{Arity, Engine, Geometry, Typed};
@@ -181,7 +183,10 @@ fn bounded<E: Engine>(name: &str) {
 
 /// The victim makes one push. Before each of its read-modify-writes the others
 /// push and pop at least once, and so often in all.
-fn starved<E: Engine>(others: usize, rounds: u64, patience: u32) -> u64 {
+/// Answers how many accesses it made, and whether it was told the truth: there is room.
+fn starved<E: Engine>(others: usize, rounds: u64, patience: u32) -> (u64, bool) {
+    let pushed = Arc::new(AtomicBool::new(false));
+    let outcome = pushed.clone();
     let queue = items::ring::<E>(64, 1 + 2 * others, Some(patience));
     let simulation = Simulation {
         schedule: Schedule::StarveRmw {
@@ -192,7 +197,8 @@ fn starved<E: Engine>(others: usize, rounds: u64, patience: u32) -> u64 {
     let report = simulation.run(1 + others, move |core| {
         let mut pusher = queue.pusher();
         if core.id() == VICTIM {
-            assert_eq!(core.call("victim", || pusher.push(0)), Answer::Ok);
+            let answer = core.call("victim", || pusher.push(0));
+            outcome.store(answer == Answer::Ok, Ordering::Relaxed);
             return;
         }
         let mut popper = queue.popper();
@@ -201,7 +207,7 @@ fn starved<E: Engine>(others: usize, rounds: u64, patience: u32) -> u64 {
             core.call("pop", || popper.pop());
         }
     });
-    report.calls("victim").most
+    (report.calls("victim").most, pushed.load(Ordering::Relaxed))
 }
 
 const ROUNDS: [u64; 3] = [60, 600, 6000];
@@ -223,7 +229,11 @@ fn starving<E: Engine>(name: &str) {
     for patience in patiences {
         for others in [1, 3, 15] {
             let most: Vec<_> = (ROUNDS.iter())
-                .map(|rounds| starved::<E>(others, *rounds, patience))
+                .map(|rounds| {
+                    let (most, pushed) = starved::<E>(others, *rounds, patience);
+                    assert!(pushed, "{name}: refused beside room");
+                    most
+                })
                 .collect();
             let shown = match traits.records {
                 true => patience.to_string(),
@@ -293,9 +303,10 @@ fn an_engine_that_is_not_helped_is_caught() {
     let announce = steps.iter().find(|step| step.name() == "ANNOUNCE");
     mutate::leave_out(Some(*announce.expect("how it asks for help")));
     for others in [1, 3, 15] {
-        let most = starved::<WaitFree>(others, ROUNDS[2], 0);
+        let (most, pushed) = starved::<WaitFree>(others, ROUNDS[2], 0);
         let limit = limit("wait_free", 1 + 2 * others as u64, 0);
-        assert!(Some(most) > limit, "{others} others: {most}");
+        // It may also give up, as it does where somebody spoils its words.
+        assert!(Some(most) > limit || !pushed, "{others} others: {most}");
     }
     assert!(mutate::times_left_out() > 0);
 }

@@ -91,8 +91,8 @@ pub struct Side {
     /// The own position of this side: all below are done (I1), and here a run
     /// begins.
     pub(super) position: u64,
-    /// Its slot.
-    pub(super) index: usize,
+    /// Where its lap began.
+    pub(super) lap: u64,
     /// Its phase, shifted to its place in a slot word.
     pub(super) base: u64,
     /// The cell that this participant owns.
@@ -103,9 +103,9 @@ pub struct Side {
     pub(super) room: u64,
     /// [`ARMED`] and [`LENT`].
     pub(super) flags: u64,
-    /// Of a consumer: where in its cell (or aside) lies what it took last.
-    pub(super) from: usize,
-    pub(super) aside: bool,
+    /// Of a consumer: where in its cell what it took last begins, or
+    /// [`ASIDE`](super::ASIDE).
+    pub(super) taken: u32,
     pub(super) participant: usize,
     pub(super) place: NonNull<Place>,
     /// From blocked to free without waiting, so many times more.
@@ -138,6 +138,12 @@ impl Side {
     pub(super) fn lend(&mut self) {
         self.flags |= LENT;
         self.limit = 0;
+    }
+
+    /// The slot of the own position.
+    #[inline(always)]
+    pub(super) fn index(&self) -> usize {
+        self.position.wrapping_sub(self.lap) as usize
     }
 
     #[inline(always)]
@@ -205,14 +211,13 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
         let read = |word: &Word| word.load(P::relaxed(PLACE_READ));
         let mut side = Side {
             position: 0,
-            index: 0,
+            lap: 0,
             base: 0,
             spare: self.fields.cell(read(&words.spare)),
             limit: 0,
             room: 0,
             flags: if self.patience == 0 { ARMED } else { 0 },
-            from: 0,
-            aside: false,
+            taken: 0,
             participant,
             place: self.place_at(S, participant),
             skip: 0,
@@ -244,7 +249,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
         }
     }
 
-    #[inline(always)]
+    #[inline(never)] // apart, for the sake of private rings
     fn note(&self, side: &mut Side, position: u64, word: u64, n: u64) {
         let place = side.place();
         let note = P::release(NOTE_WRITE);
@@ -269,20 +274,29 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
     #[inline(always)]
     pub(super) fn note_done(&self, side: &mut Side, n: u64) {
         if self.shared {
-            side.done = side.done.wrapping_add(n);
-            let place = side.place();
-            let note = P::release(NOTE_WRITE);
-            place.spare.store(side.spare, note);
-            place.done.store(side.done, note);
-            let mut ended = side.begun.wrapping_mul(2);
-            if side.base & self.fields.one == 0 {
-                ended += 1;
-            } else {
-                let aside = if side.aside { ASIDE } else { 0 };
-                place.taken.store(side.from as u64 | n << 8 | aside, note);
-            }
-            place.ended.store(ended, P::release(NOTE_END));
+            self.note_success(side, n);
         }
+    }
+
+    #[inline(never)]
+    fn note_success(&self, side: &mut Side, n: u64) {
+        side.done = side.done.wrapping_add(n);
+        let place = side.place();
+        let note = P::release(NOTE_WRITE);
+        place.spare.store(side.spare, note);
+        place.done.store(side.done, note);
+        let mut ended = side.begun.wrapping_mul(2);
+        if side.base & self.fields.one == 0 {
+            ended += 1;
+        } else {
+            let (from, aside) = if side.taken == super::ASIDE {
+                (0, ASIDE)
+            } else {
+                (u64::from(side.taken), 0)
+            };
+            place.taken.store(from | n << 8 | aside, note);
+        }
+        place.ended.store(ended, P::release(NOTE_END));
     }
 
     /// The attempt has failed.

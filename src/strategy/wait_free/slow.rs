@@ -3,9 +3,9 @@
 
 use super::words::{BLOCKED, PART, PENDING, WHOLE};
 use super::{
-    ANNOUNCE, ANNOUNCE_CELL, ANNOUNCE_FENCE, ANNOUNCE_STATE, ARMED, BLOCK_FENCE, BLOCK_LOOK, CLAIM,
-    CLOSING_LOOK, COMPLETE, CONFIRM, CONFIRM_SEEN, DECIDE, Entry, ExchangeRing, GATHER_HINT,
-    GATHER_LOOK, HINT_READ, LENT, OWN_STATE, PENDING_ANNOUNCED, PENDING_STATE, POP, PUSH,
+    ANNOUNCE, ANNOUNCE_CELL, ANNOUNCE_FENCE, ANNOUNCE_STATE, ARMED, ASIDE, BLOCK_FENCE, BLOCK_LOOK,
+    CLAIM, CLOSING_LOOK, COMPLETE, CONFIRM, CONFIRM_SEEN, DECIDE, Entry, ExchangeRing, GATHER_HINT,
+    GATHER_LOOK, HINT_READ, HINTS, LENT, OWN_STATE, PENDING_ANNOUNCED, PENDING_STATE, POP, PUSH,
     RESOLVE_CELL, RESOLVE_SLOT, RESOLVE_STATE, RETIRE, ROOM_HINT, ROOM_LOOK, ROOM_MOVE, ROOM_PEEK,
     SEAL_NOTE, SEALED, SLOT_LOOK, Side, Stop, TAKE_PART, WITHDRAW,
 };
@@ -63,13 +63,13 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
         let most = 4 * self.patience + 64;
         while lost < self.patience && turns < most {
             turns += 1;
-            let slot = self.slot(side.index);
+            let slot = self.slot(side.index());
             let word = slot.load(P::acquire(SLOT_LOOK));
             if self.is_done(side, word) {
                 self.advance::<PUSH>(side, word);
                 continue;
             }
-            if fields.claimant(word) != 0 && self.resolve(side.index, word) == Resolved::Moved {
+            if fields.claimant(word) != 0 && self.resolve(side.index(), word) == Resolved::Moved {
                 lost += 1;
                 continue;
             }
@@ -161,13 +161,13 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
         // not sure does not announce, and goes on by itself.
         while (!SURE && turns < ENDLESS) || (lost < self.patience && turns < most) {
             turns += 1;
-            let slot = self.slot(side.index);
+            let slot = self.slot(side.index());
             let word = slot.load(P::acquire(SLOT_LOOK));
             if self.is_done(side, word) {
                 self.advance::<POP>(side, word);
                 continue;
             }
-            if fields.claimant(word) != 0 && self.resolve(side.index, word) == Resolved::Moved {
+            if fields.claimant(word) != 0 && self.resolve(side.index(), word) == Resolved::Moved {
                 lost += 1;
                 continue;
             }
@@ -230,8 +230,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
                     .compare_exchange(word, less, P::acq_rel(TAKE_PART))
                     .is_ok();
                 if done {
-                    side.aside = true;
-                    side.from = 0;
+                    side.taken = ASIDE;
                 }
                 done
             };
@@ -259,13 +258,12 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
         let n = fields.left(word);
         self.note_attempt(side, word, n);
         let done = self
-            .slot(side.index)
+            .slot(side.index())
             .compare_exchange(word, mine, P::acq_rel(DECIDE))
             .is_ok();
         if done {
             side.spare = fields.cell(word);
-            side.from = fields.popped(word) as usize;
-            side.aside = false;
+            side.taken = fields.popped(word) as u32;
             self.note_done(side, n);
             self.step_on::<POP>(side, fields.length(word));
         } else {
@@ -283,8 +281,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
         let state = entry.state.load(P::acquire(OWN_STATE));
         let done = self.fields.status(state) == PART || !self.withdraw(entry, sequence); // nobody else could: taken after all
         if done {
-            side.aside = true;
-            side.from = 0;
+            side.taken = ASIDE;
             self.note_done(side, 1);
         } else {
             self.note_lost(side);
@@ -314,13 +311,11 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
             match fields.status(state) {
                 WHOLE => {
                     side.spare = fields.cell(state);
-                    side.from = fields.state_run(state) as usize;
-                    side.aside = false;
+                    side.taken = fields.state_run(state) as u32;
                     break Ok(1);
                 }
                 PART => {
-                    side.from = 0;
-                    side.aside = true;
+                    side.taken = ASIDE;
                     break Ok(1);
                 }
                 _ => {}
@@ -329,13 +324,13 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
             if turns > self.too_many() && self.withdraw(entry, sequence) {
                 break Err(Stop::Blocked); // the words are not a ring's any more
             }
-            let slot = self.slot(side.index);
+            let slot = self.slot(side.index());
             let word = slot.load(P::acquire(SLOT_LOOK));
             if self.is_done(side, word) {
                 self.advance::<S>(side, word);
                 continue;
             }
-            if fields.claimant(word) != 0 && self.resolve(side.index, word) == Resolved::Moved {
+            if fields.claimant(word) != 0 && self.resolve(side.index(), word) == Resolved::Moved {
                 continue;
             }
             let stop = if S == PUSH {
@@ -440,7 +435,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
 
     /// Whether the other side has not been there yet.
     #[inline(always)]
-    fn is_behind(&self, side: &Side, word: u64) -> bool {
+    pub(super) fn is_behind(&self, side: &Side, word: u64) -> bool {
         word.wrapping_sub(side.base).cast_signed() < 0
     }
 
@@ -486,7 +481,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
     #[cold]
     pub(super) fn advance<const S: usize>(&self, side: &mut Side, word: u64) {
         let mut next = self.after::<S>(side.position, word);
-        if next.wrapping_sub(side.position) > 8 || (next ^ side.position) & !7 != 0 {
+        if next.wrapping_sub(side.position) > 16 || (next ^ side.position) >> HINTS != 0 {
             next = next.max(self.header().hint[S].load(P::acquire(HINT_READ)));
         }
         self.jump::<S>(side, next);
@@ -616,13 +611,13 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
     /// Claims the own position for somebody, and carries the claim out.
     fn claim_for(&self, side: &mut Side, word: u64, participant: usize, sequence: u64) {
         let claim = self.fields.claim(side.base, sequence, participant, word);
-        let slot = self.slot(side.index);
+        let slot = self.slot(side.index());
         if slot
             .compare_exchange(word, claim, P::acq_rel(CLAIM))
             .is_ok()
         {
             side.helps += u64::from(participant != side.participant);
-            self.resolve(side.index, claim);
+            self.resolve(side.index(), claim);
         }
     }
 
@@ -641,12 +636,12 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
             return Err(PushRefusal::Lent);
         }
         for turn in 0..4 {
-            let word = self.slot(side.index).load(P::acquire(SLOT_LOOK));
+            let word = self.slot(side.index()).load(P::acquire(SLOT_LOOK));
             if self.is_done(side, word) {
                 self.advance::<PUSH>(side, word);
                 continue;
             }
-            if self.fields.claimant(word) != 0 && self.carry_out(side.index, word) {
+            if self.fields.claimant(word) != 0 && self.carry_out(side.index(), word) {
                 continue;
             }
             if word & self.fields.sealed != 0 {
