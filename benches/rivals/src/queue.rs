@@ -283,6 +283,10 @@ pub trait Arena: Sync + Sized {
     fn sink(&self) -> Self::Sink<'_>;
     /// Pushes and pops `items` items in turn on this thread; the sum of what came out of 0, 1, 2…
     fn pairs(&self, items: u64) -> u64;
+    /// Likewise, eight pushes and then eight pops.
+    fn eights(&self, _items: u64) -> u64 {
+        unimplemented!("not among the rows with eights")
+    }
 }
 
 /// Worker loops over the handles of a Rust queue.
@@ -327,6 +331,23 @@ impl<T: Item, Q: Queue<T>> Arena for Typed<Q, T> {
             item.stamp(std::hint::black_box(i));
             producer.push(item);
             sum = sum.wrapping_add(std::hint::black_box(consumer.pop()).id());
+        }
+        sum
+    }
+
+    fn eights(&self, items: u64) -> u64 {
+        let (mut producer, mut consumer) = (self.0.producer(), self.0.consumer());
+        let mut item = T::BLANK;
+        let mut sum = 0_u64;
+        for first in (0..items).step_by(8) {
+            let eight = first..(first + 8).min(items);
+            for i in eight.clone() {
+                item.stamp(std::hint::black_box(i));
+                producer.push(item);
+            }
+            for _ in eight {
+                sum = sum.wrapping_add(std::hint::black_box(consumer.pop()).id());
+            }
         }
         sum
     }

@@ -53,7 +53,7 @@ pub struct MeanBar {
 }
 
 /// Bars on means; bars on single rows stand with the rows.
-pub const MEAN_BARS: [MeanBar; 5] = [
+pub const MEAN_BARS: [MeanBar; 10] = [
     MeanBar {
         scenario: "single",
         subject: "turn",
@@ -64,6 +64,36 @@ pub const MEAN_BARS: [MeanBar; 5] = [
         scenario: "batch",
         subject: "turn",
         reference: "ArrayQueue",
+        bar: Bar::AtLeast(5.0),
+    },
+    MeanBar {
+        scenario: "batch",
+        subject: "wait_free",
+        reference: "ArrayQueue",
+        bar: Bar::AtLeast(5.0),
+    },
+    MeanBar {
+        scenario: "wait-free",
+        subject: "wait_free",
+        reference: "ArrayQueue",
+        bar: Bar::AtLeast(1.3),
+    },
+    MeanBar {
+        scenario: "wait-free-64",
+        subject: "wait_free",
+        reference: "ArrayQueue",
+        bar: Bar::AtLeast(0.8),
+    },
+    MeanBar {
+        scenario: "wait-free-size",
+        subject: "wait_free",
+        reference: "ArrayQueue",
+        bar: Bar::AtLeast(1.0),
+    },
+    MeanBar {
+        scenario: "wait-free-peers",
+        subject: "wait_free",
+        reference: "boost::lockfree::queue",
         bar: Bar::AtLeast(5.0),
     },
     MeanBar {
@@ -101,11 +131,15 @@ fn throughput<A: Arena>(name: &str, shape: Shape) -> Contender {
 }
 
 fn pair<A: Arena>(name: &str) -> Contender {
+    in_turn::<A>(name, false)
+}
+
+fn in_turn<A: Arena>(name: &str, eights: bool) -> Contender {
     Contender {
         name: name.to_owned(),
         work: Work::Fill,
-        run: Box::new(|items| {
-            let seconds = work::pair::<A>(1024, items);
+        run: Box::new(move |items| {
+            let seconds = work::pair::<A>(1024, items, eights);
             Sample {
                 seconds,
                 values: vec![seconds * 1e9 / items as f64],
@@ -196,6 +230,8 @@ pub fn groups(choice: &Choice) -> Vec<Group> {
     for threads in [1, 4] {
         batch(&mut groups, threads);
     }
+    #[cfg(feature = "turtle")]
+    wait_free(&mut groups);
     lone_items(&mut groups);
     spsc(&mut groups);
     size::<64>(&mut groups, 1024);
@@ -225,12 +261,32 @@ fn pairs(groups: &mut Vec<Group>) {
             #[cfg(feature = "turtle")]
             barred(pair::<Words<Turn<u64>>>("turn"), Bar::AtMost(1.05), 1),
             #[cfg(feature = "turtle")]
-            plain(pair::<Words<WaitFree<u64>>>("wait_free")),
+            barred(
+                pair::<Words<WaitFree<u64>>>("wait_free"),
+                Bar::AtMost(1.5),
+                1,
+            ),
             plain(pair::<Words<ConcurrentQueue<u64>>>("concurrent-queue")),
             plain(pair::<Words<Crossfire<u64, false>>>("crossfire (try)")),
             plain(pair::<Words<MutexDeque<u64>>>("Mutex<VecDeque>")),
             #[cfg(have_moodycamel)]
             plain(pair::<crate::cpp::Moodycamel>("moodycamel")),
+        ],
+    });
+    groups.push(Group {
+        scenario: "pair",
+        row: "8 pushes, 8 pops, one thread, cap 1024".to_owned(),
+        metrics: &PAIR,
+        reference: in_turn::<Words<ArrayQueue<u64>>>("ArrayQueue", true),
+        subjects: vec![
+            #[cfg(feature = "turtle")]
+            plain(in_turn::<Words<Turn<u64>>>("turn", true)),
+            #[cfg(feature = "turtle")]
+            barred(
+                in_turn::<Words<WaitFree<u64>>>("wait_free", true),
+                Bar::AtMost(0.8),
+                1,
+            ),
         ],
     });
     groups.push(Group {
@@ -268,8 +324,6 @@ fn single(groups: &mut Vec<Group>, threads: usize, capacity: usize) {
                 Bar::AtLeast(0.9),
                 1,
             ),
-            #[cfg(feature = "turtle")]
-            plain(throughput::<Words<WaitFree<u64>>>("wait_free", shape)),
             plain(throughput::<Words<Crossfire<u64, true>>>(
                 "crossfire (blocking)",
                 shape,
@@ -307,6 +361,81 @@ fn single(groups: &mut Vec<Group>, threads: usize, capacity: usize) {
             ),
         ],
     });
+}
+
+/// The engine in which nobody waits: where it is promised to be fast, where it is
+/// not (64 slots are few lines), larger elements, and the others of its kind.
+#[cfg(feature = "turtle")]
+fn wait_free(groups: &mut Vec<Group>) {
+    let of = |threads, capacity| Shape {
+        producers: threads,
+        consumers: threads,
+        capacity,
+        batch: 1,
+    };
+    for capacity in [64, 256, 1024, 4096] {
+        for threads in [1, 2, 4, 8] {
+            let shape = of(threads, capacity);
+            let subject = throughput::<Words<WaitFree<u64>>>("wait_free", shape);
+            groups.push(Group {
+                scenario: if capacity == 64 {
+                    "wait-free-64"
+                } else {
+                    "wait-free"
+                },
+                row: format!("{threads}x{threads}, cap {capacity}"),
+                metrics: &THROUGHPUT,
+                reference: throughput::<Words<ArrayQueue<u64>>>("ArrayQueue", shape),
+                subjects: vec![if capacity == 64 {
+                    plain(subject)
+                } else {
+                    barred(subject, Bar::AtLeast(1.0), 1)
+                }],
+            });
+        }
+    }
+    sized_wait_free::<24>(groups);
+    sized_wait_free::<64>(groups);
+    sized_wait_free::<256>(groups);
+    #[cfg(have_boost_queue)]
+    for threads in [1, 2, 4, 8] {
+        let shape = of(threads, 1024);
+        groups.push(Group {
+            scenario: "wait-free-peers",
+            row: format!("{threads}x{threads}, cap 1024"),
+            metrics: &THROUGHPUT,
+            reference: throughput::<crate::cpp::BoostQueue>("boost::lockfree::queue", shape),
+            subjects: vec![plain(throughput::<Words<WaitFree<u64>>>(
+                "wait_free",
+                shape,
+            ))],
+        });
+    }
+}
+
+#[cfg(feature = "turtle")]
+fn sized_wait_free<const N: usize>(groups: &mut Vec<Group>)
+where
+    [u8; N]: Item,
+{
+    for threads in [1, 4] {
+        let shape = Shape {
+            producers: threads,
+            consumers: threads,
+            capacity: 1024,
+            batch: 1,
+        };
+        groups.push(Group {
+            scenario: "wait-free-size",
+            row: format!("{N} bytes, {threads}x{threads}, cap 1024"),
+            metrics: &THROUGHPUT,
+            reference: throughput::<Typed<ArrayQueue<[u8; N]>, [u8; N]>>("ArrayQueue", shape),
+            subjects: vec![plain(throughput::<Typed<WaitFree<[u8; N]>, [u8; N]>>(
+                "wait_free",
+                shape,
+            ))],
+        });
+    }
 }
 
 fn batch(groups: &mut Vec<Group>, threads: usize) {
@@ -367,7 +496,10 @@ fn lone_items(groups: &mut Vec<Group>) {
             #[cfg(feature = "turtle")]
             barred(lone::<Turn<u64>>("turn"), Bar::AtMost(1.05), 2),
             #[cfg(feature = "turtle")]
-            plain(lone::<WaitFree<u64>>("wait_free")),
+            Subject {
+                contender: lone::<WaitFree<u64>>("wait_free"),
+                bars: vec![Some(Bar::AtMost(1.0)), None],
+            },
             plain(lone::<ConcurrentQueue<u64>>("concurrent-queue")),
             plain(lone::<Crossfire<u64, false>>("crossfire (try)")),
             plain(lone::<Crossfire<u64, true>>("crossfire (blocking)")),

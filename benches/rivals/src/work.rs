@@ -146,7 +146,7 @@ fn name_of<A>() -> &'static str {
 ///
 /// # Panics
 /// If the sum of what came out is wrong.
-pub fn pair<A: Arena>(capacity: usize, items: u64) -> f64 {
+pub fn pair<A: Arena>(capacity: usize, items: u64, eights: bool) -> f64 {
     let core = cores()[0];
     std::thread::scope(|scope| {
         let worker = scope.spawn(move || {
@@ -156,7 +156,11 @@ pub fn pair<A: Arena>(capacity: usize, items: u64) -> f64 {
             arena_lap::<A>(&arena, capacity as u64);
             let arena = A::with_capacity(capacity);
             let start = Instant::now();
-            let sum = arena.pairs(items);
+            let sum = if eights {
+                arena.eights(items)
+            } else {
+                arena.pairs(items)
+            };
             let seconds = start.elapsed().as_secs_f64();
             assert_eq!(sum, expected(1, items).sum, "{}: wrong sum", name_of::<A>());
             seconds

@@ -9,10 +9,17 @@ use super::plots;
 use super::text::escape;
 
 /// What the scenarios are called, and what their figures are.
-const SCENARIOS: [(&str, &str); 13] = [
+const SCENARIOS: [(&str, &str); 17] = [
     ("pair", "Push and pop in turn on one thread"),
     ("single", "One item a call"),
     ("batch", "64 items a call"),
+    ("wait-free", "The wait-free engine, one item a call"),
+    ("wait-free-64", "The same with 64 elements"),
+    ("wait-free-size", "The same with larger items"),
+    (
+        "wait-free-peers",
+        "The same against another bounded queue without stuck points",
+    ),
     ("spsc", "One producer, one consumer"),
     ("spsc-batch", "One producer, one consumer, 64 items a call"),
     ("lone", "A lone item through an idle ring"),
