@@ -1,0 +1,161 @@
+//! One participant process stopped at random instants: what the others get done.
+//!
+//! Two pinned survivors, a producer and a consumer, work on a ring in shared memory. A third
+//! participant, a process of its own, pushes and pops, too, and is stopped (`SIGSTOP`) for 50 ms
+//! again and again. The same without it is the reference, before and after, on a fresh ring.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use rivals::machine::Machine;
+use rivals::stats::Rng;
+use turtle_buffers::os::thread::pin_to_core;
+use turtle_buffers::{OpenMode, Options, RingBuffer, Strategy};
+
+const WINDOW: Duration = Duration::from_millis(1500);
+const STOPPED: Duration = Duration::from_millis(50);
+
+fn open(name: &str, strategy: Strategy, mode: OpenMode) -> RingBuffer<u64> {
+    RingBuffer::open(&Options {
+        strategy: Some(strategy),
+        capacity: 1024,
+        path: Some(name.to_owned()),
+        open: mode,
+        ..Options::default()
+    })
+    .expect("a ring in shared memory")
+}
+
+/// Pushes and pops for ever.
+fn victim(name: &str, strategy: Strategy) -> ! {
+    let ring = open(name, strategy, OpenMode::Attach);
+    let (mut tx, mut rx) = (ring.producer().unwrap(), ring.consumer().unwrap());
+    println!("ready");
+    loop {
+        let _ = tx.try_push(1);
+        let _ = rx.try_pop();
+    }
+}
+
+fn start_victim(name: &str, strategy: Strategy) -> Child {
+    let me = std::env::current_exe().expect("this program");
+    let mut child = Command::new(me)
+        .args(["victim", name, strategy.name()])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("a process");
+    let mut line = String::new();
+    let out = child.stdout.as_mut().expect("piped");
+    BufReader::new(out).read_line(&mut line).expect("its word");
+    child
+}
+
+fn signal(child: &Child, signal: i32) {
+    // SAFETY: the child has not been waited for, so the number is its own.
+    unsafe { libc::kill(child.id().cast_signed(), signal) };
+}
+
+/// Million completed calls a second of both survivors, and the longest time without one, ms.
+fn window(strategy: Strategy, stops: bool, random: &mut Rng) -> (f64, f64) {
+    let name = format!("/turtle-stops-{}", std::process::id());
+    let ring = open(&name, strategy, OpenMode::CreateNew);
+    let done = [AtomicU64::new(0), AtomicU64::new(0)];
+    let (end, longest) = (AtomicBool::new(false), AtomicU64::new(0));
+    let mut child = stops.then(|| start_victim(&name, strategy));
+    let mut rate = 0.0;
+    std::thread::scope(|scope| {
+        let cores = rivals::machine::cores();
+        for side in 0..2 {
+            let (ring, done, end, longest) = (&ring, &done, &end, &longest);
+            let core = cores[side % cores.len()];
+            scope.spawn(move || {
+                let _ = pin_to_core(core);
+                let (mut tx, mut rx) = (ring.producer().unwrap(), ring.consumer().unwrap());
+                let (mut count, mut last) = (0_u64, Instant::now());
+                while !end.load(Ordering::Relaxed) {
+                    let moved = if side == 0 {
+                        tx.try_push(2).is_ok()
+                    } else {
+                        rx.try_pop().is_ok()
+                    };
+                    if moved {
+                        count += 1;
+                        if count.is_multiple_of(64) {
+                            let gap = last.elapsed().as_micros() as u64;
+                            longest.fetch_max(gap, Ordering::Relaxed);
+                            last = Instant::now();
+                            done[side].store(count, Ordering::Relaxed);
+                        }
+                    } else {
+                        std::hint::spin_loop();
+                    }
+                }
+                longest.fetch_max(last.elapsed().as_micros() as u64, Ordering::Relaxed);
+            });
+        }
+        let begin = Instant::now();
+        while begin.elapsed() < WINDOW {
+            let pause = Duration::from_micros(500 + random.below(4500) as u64);
+            std::thread::sleep(pause); // the instant at which it is stopped is to be a random one
+            if let Some(child) = &child {
+                signal(child, libc::SIGSTOP);
+                std::thread::sleep(STOPPED);
+                signal(child, libc::SIGCONT);
+            }
+        }
+        let calls: u64 = done.iter().map(|n| n.load(Ordering::Relaxed)).sum();
+        rate = calls as f64 / begin.elapsed().as_secs_f64() / 1e6;
+        end.store(true, Ordering::Relaxed);
+    });
+    if let Some(child) = &mut child {
+        child.kill().expect("it is there");
+        child.wait().expect("it is there");
+    }
+    turtle_buffers::os::segment::Segment::unlink(&name).expect("its name");
+    (rate, longest.load(Ordering::Relaxed) as f64 / 1e3)
+}
+
+fn main() {
+    let args: Vec<String> = std::env::args().collect();
+    if let [_, word, name, strategy] = &args[..]
+        && word == "victim"
+    {
+        victim(name, strategy.parse().expect("a strategy"));
+    }
+    let reps = args.get(1).map_or(7, |n| n.parse().expect("repetitions"));
+    println!("{}", Machine::describe().line());
+    println!(
+        "{:<10} {:>12} {:>12} {:>22} {:>24}",
+        "engine", "M calls/s", "with stops", "ratio [all]", "longest standstill, ms"
+    );
+    let mut random = Rng::new(0x7374_6f70);
+    for strategy in [Strategy::Turn, Strategy::WaitFree] {
+        let (mut ratios, mut rates, mut stopped, mut gaps) = (vec![], vec![], vec![], vec![]);
+        for _ in 0..reps {
+            let (before, _) = window(strategy, false, &mut random);
+            let (with, gap) = window(strategy, true, &mut random);
+            let (after, _) = window(strategy, false, &mut random);
+            ratios.push(with / (before * after).sqrt());
+            rates.push((before * after).sqrt());
+            stopped.push(with);
+            gaps.push(gap);
+        }
+        for list in [&mut ratios, &mut rates, &mut stopped, &mut gaps] {
+            list.sort_by(f64::total_cmp);
+        }
+        let middle = reps / 2;
+        println!(
+            "{:<10} {:>12.1} {:>12.1} {:>8.3} [{:.3}, {:.3}] {:>10.1} (most {:.1})",
+            strategy.name(),
+            rates[middle],
+            stopped[middle],
+            ratios[middle],
+            ratios[0],
+            ratios[reps - 1],
+            gaps[middle],
+            gaps[reps - 1],
+        );
+    }
+}
