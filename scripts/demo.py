@@ -3,7 +3,8 @@
 One round for each engine and each set of producers: producer processes push numbered lines into a
 shared ring, a consumer process pops them, compares every line with the file, and counts words. The
 counts must equal those of a sequential pass. On engines that promise it a producer is killed halfway
-and restarted. Ends with one verdict line; exit status 0 when every round was right.
+and started again under its session: it goes on behind the last line that arrived, and no line may be
+missing or come twice. Ends with one verdict line; exit status 0 when every round was right.
 
 Called by demo.sh, which sets TURTLE_PREFIX (an installed copy) and TURTLE_TARGET (where to write).
 """
@@ -110,13 +111,16 @@ class Shared:
 
     taken: Any  # lines taken, sent again included
     newest: Any  # highest line number taken, -1 before the first
-    again_from: Any  # a restarted producer's --start, -1 when it was never restarted
+    again_from: Any  # a restarted producer's --start, -1 when it was never restarted or goes on by its session
+    died: Any  # monotonic ns when a producer was dead, 0 before
+    back: Any  # monotonic ns of the first push of the one that was started in its place, 0 before
 
     @classmethod
     def of(cls, producers: int) -> Shared:
         newest = FORK.RawArray("q", [-1] * producers)
         again = FORK.RawArray("q", [-1] * producers)
-        return cls(FORK.RawArray("q", producers), newest, again)
+        zeros = [FORK.RawArray("q", producers) for _ in range(3)]
+        return cls(zeros[0], newest, again, zeros[1], zeros[2])
 
 
 @dataclasses.dataclass
@@ -178,6 +182,13 @@ class Check:
             raise Wrong(f"line {number} of producer {producer} arrived where line {self.next[producer]} was next")
         self.stepped_back[producer] = True
 
+    def look_for_restarted(self, batch: list[bytes]) -> None:
+        """Notes the first push of a producer that was started in a dead one's place."""
+        for dead, died in enumerate(self.shared.died):
+            if died and not self.shared.back[dead]:
+                stamps = (stamp for producer, _, _, stamp in map(HEAD.unpack_from, batch) if producer == dead)
+                self.shared.back[dead] = next((stamp for stamp in stamps if stamp > died), 0)
+
     def finish(self) -> int:
         """How many lines arrived: all of them, or it is wrong."""
         for producer, following in enumerate(self.next):
@@ -205,6 +216,7 @@ def consume(name: str, expected: list[bytes], shared: Shared, answer: Any) -> No
                 first = last
             for record in batch:
                 check.record(record, now)
+            check.look_for_restarted(batch)
             shared.taken[:] = check.taken
             shared.newest[:] = check.newest
             if last >= next_point:
@@ -228,13 +240,12 @@ class Language:
     name: str
     program: pathlib.Path
 
-    def command(self, ring: str, listing: pathlib.Path, start: int, me: int, of: int) -> list[str]:
-        numbers = (str(start), str(me), str(of))
+    def command(self, ring: str, listing: pathlib.Path, start: int, me: int, of: int, session: int) -> list[str]:
+        known = ["--producers", str(of), *(["--session", str(session)] if session else [])]
         if self.name == "C++":
-            options = [ring, str(listing), numbers[0], "--id", numbers[1], "--producers", numbers[2]]
-            return [str(self.program), *options]
-        options = ["--files", str(listing), "--start", numbers[0], "--producer", numbers[1]]
-        return [str(self.program), "produce", ring, *options, "--producers", numbers[2]]
+            return [str(self.program), ring, str(listing), str(start), "--id", str(me), *known]
+        options = ["--files", str(listing), "--start", str(start), "--producer", str(me)]
+        return [str(self.program), "produce", ring, *options, *known]
 
 
 def build_cpp(prefix: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
@@ -257,12 +268,13 @@ def build_cpp(prefix: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
 class Producer:
     """One producer of a round: its process, and the next one after a kill."""
 
-    def __init__(self, language: Language, ring: str, given: Input, me: int, of: int, log: Any) -> None:
+    def __init__(self, language: Language, ring: str, given: Input, me: int, of: int, session: int, log: Any) -> None:
         self.language, self.ring, self.given, self.me, self.of, self.log = language, ring, given, me, of, log
+        self.session = session  # 0: none
         self.process = self.start(0)
 
     def start(self, first_line: int) -> subprocess.Popen[bytes]:
-        command = self.language.command(self.ring, self.given.listing, first_line, self.me, self.of)
+        command = self.language.command(self.ring, self.given.listing, first_line, self.me, self.of, self.session)
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
 
     def kill(self) -> None:
@@ -287,6 +299,7 @@ class Round:
     error: str = ""
     taken: Taken | None = None
     killed_at: float | None = None  # monotonic seconds
+    back: float | None = None  # seconds from there to the first push of the one that was started in its place
 
     @property
     def survived(self) -> str:
@@ -294,8 +307,9 @@ class Round:
             return "not promised" if not self.promised else "NO"
         if self.error:
             return "NO"
-        assert self.taken is not None
-        return f"yes, {self.taken.again} sent again"
+        assert self.taken is not None and self.back is not None
+        again = f", {self.taken.again} sent again" if self.taken.again else ""
+        return f"yes, back in {self.back * 1e3:,.0f} ms{again}"
 
     def quantile(self, q: float) -> float:
         """Microseconds."""
@@ -331,7 +345,11 @@ class Driver:
             theirs.close()
             self.expect_ready(ours)
             of = len(self.languages)
-            self.producers = [Producer(lang, self.name, self.given, i, of, log) for i, lang in enumerate(self.languages)]
+            # Who may be killed and is known afterwards has a session, from the beginning.
+            sessions = [i + 1 if self.row.promised else 0 for i in range(of)]
+            self.producers = [
+                Producer(lang, self.name, self.given, i, of, sessions[i], log) for i, lang in enumerate(self.languages)
+            ]
             self.watch(ours)
             ring.shutdown()  # everything has been pushed: the consumer drains the rest and answers
             self.finish(ours)
@@ -392,19 +410,29 @@ class Driver:
         victim.kill()
         if victim.process.returncode == 0:
             raise Wrong("the producer was done before it could be killed; give more --lines")
-        # What was pushed before the kill comes in order, so nothing above the newest line is needed
-        # to know where to go on; what lies in the ring now will come twice.
-        start = self.shared.newest[victim.me] + 1
-        self.shared.again_from[victim.me] = start
-        self.row.killed_at = time.monotonic()
+        self.shared.died[victim.me] = time.monotonic_ns()
+        self.row.killed_at = self.shared.died[victim.me] / 1e9
+        start = 0  # a session tells by itself how far it was
+        where = "behind the last line that arrived"
+        if not victim.session:
+            # What was pushed before the kill comes in order, so nothing above the newest line is needed
+            # to know where to go on; what lies in the ring now will come twice.
+            start = self.shared.newest[victim.me] + 1
+            self.shared.again_from[victim.me] = start
+            where = f"at line {start:,}"
         victim.process = victim.start(start)
-        print(f"        killed the {victim.language.name} producer; it goes on at line {start:,}", flush=True)
+        print(f"        killed the {victim.language.name} producer; started again, it goes on {where}", flush=True)
 
     def finish(self, answer: Any) -> None:
         said = self.hear(answer, STALLED)
         if not isinstance(said, Taken):
             raise Wrong(said)
         self.row.taken = said
+        victim = len(self.languages) - 1
+        if self.row.killed_at is not None:
+            if not self.shared.back[victim]:
+                raise Wrong("no line came from the producer that was started again")
+            self.row.back = (self.shared.back[victim] - self.shared.died[victim]) / 1e9
         if said.words != self.given.words:
             differing = sum(1 for word in said.words | self.given.words if said.words[word] != self.given.words[word])
             raise Wrong(f"{differing} words are counted differently than in the sequential pass")
@@ -446,7 +474,9 @@ def print_table(rows: list[Round]) -> None:
             print("  " + "  ".join("-" * width for width in widths))
     print(
         "\n  p50, p99: from just before the push until Python has the line, waiting in a full ring included.\n"
-        "  The consumer is the slow side: it counts words in Python, so the ring is full most of the time."
+        "  The consumer is the slow side: it counts words in Python, so the ring is full most of the time.\n"
+        "  survived kill: a producer was killed with SIGKILL halfway and started again with the same arguments; back:\n"
+        "  from its death to its first new line, starting the process and finding the place in the input included."
     )
 
 
