@@ -34,7 +34,7 @@ const ITEM_SIZE: usize = 1024;
 ///     name: such as "/ticks"; a missing slash is added.
 ///     capacity: items that fit, at least 1. None: 1024, or what is there.
 ///     item_size: bytes of the longest item. None: 1024, or what is there.
-///     strategy: the engine, by name. None: the library's choice, or what is there.
+///     strategy: the engine, by name. None: "wait_free", or what is there.
 ///     create: True creates the ring, False attaches to it, None does what is needed.
 ///     mode: permission bits of a ring that is created.
 ///     dtype: items are of this NumPy dtype, structured ones and arrays such as ("f4", (480, 640))
