@@ -591,7 +591,8 @@ constexpr void check_element() {
 ///
 /// Must not outlive the ring or handle it came from, and is for the thread that claimed. On strategy::spsc one slot is
 /// lent at a time, on wait_free one to each thread or handle, and its other pushes and claims answer errc::invalid
-/// meanwhile. On strategy::turn pops that get to the slot answer errc::busy.
+/// meanwhile; there a claim keeps no place, and commit() may find the ring full. On strategy::turn pops that get to
+/// the slot answer errc::busy.
 template <class T, class Handle = turtle_buffer>
 class [[nodiscard]] write_claim {
 public:

@@ -618,7 +618,8 @@ impl<T: Send, S: Engine> Producer<T, S> {
     }
 
     /// Appends copies of as many of `values` as there is room for, in order,
-    /// with one decision. Answers how many, at least 1 unless there are none.
+    /// in as few decisions as the engine makes. Answers how many, at least 1
+    /// unless there are none.
     ///
     /// # Errors
     /// As [`try_push`](Self::try_push), with nothing appended.
@@ -855,7 +856,7 @@ impl<T: Send, S: Engine> Consumer<T, S> {
         }
     }
 
-    /// Takes up to `max` elements with one decision and appends them to
+    /// Takes up to `max` elements without waiting and appends them to
     /// `out`. Answers how many, at least 1 unless `max` is 0.
     ///
     /// # Errors

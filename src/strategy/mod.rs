@@ -442,7 +442,7 @@ pub unsafe trait RawRing<Sh: Shape>: Clone + Send + Sync + Debug {
         false
     }
 
-    /// Pushes up to `n` (at least 1) elements with one decision: `fill` is
+    /// Pushes up to `n` (at least 1) elements, with one decision or several: `fill` is
     /// called for slot 0, 1, … in order and answers whether it wrote one; the
     /// first `false` ends the run. Answers how many were pushed, at least 1
     /// unless `fill` refused at once.
@@ -461,7 +461,7 @@ pub unsafe trait RawRing<Sh: Shape>: Clone + Send + Sync + Debug {
         back: impl FnMut(*mut u8),
     ) -> Result<usize, PushRefusal>;
 
-    /// Pops up to `n` (at least 1) elements with one decision: `read` is
+    /// Pops up to `n` (at least 1) elements, with one decision or several: `read` is
     /// called for each in order and moves it out. Answers how many, at least 1.
     ///
     /// # Safety

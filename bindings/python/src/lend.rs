@@ -309,7 +309,8 @@ impl Claim {
     ///
     /// Raises: BufferError, and the slot stays claimed, if a slice or array of the view is still
     /// alive; ValueError if that is more than was claimed; ShutDown if the ring was shut down
-    /// meanwhile (nothing was appended).
+    /// meanwhile (nothing was appended); on "wait_free" Full, and the slot stays claimed, if others
+    /// took the room meanwhile: commit again, or abandon it.
     #[pyo3(signature = (nbytes = None))]
     fn commit(&self, py: Python<'_>, nbytes: Option<usize>) -> PyResult<()> {
         let lent = &self.0;

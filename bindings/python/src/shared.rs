@@ -325,7 +325,9 @@ impl SharedRingBuffer {
     /// `view` is a writable memoryview of `nbytes` bytes (None: `item_size`), on a ring with a dtype
     /// an array of that dtype's shape. Leaving the block appends the item; an exception gives the
     /// slot back without a trace. The length may be set at the end: `claim.commit(n)`. Until then
-    /// the slot keeps its place in the order: what others append behind it waits, too.
+    /// the slot keeps its place in the order, and what others append behind it waits, too; not so on
+    /// "wait_free": there the item gets its place at the end of the block, which raises `Full`, with the
+    /// slot still claimed, if others took the room meanwhile. A thread has one claim at a time there.
     ///
     /// Using the memoryview afterwards raises ValueError; one of its slices or arrays that is still
     /// alive when the block ends is a BufferError, and the slot stays claimed. An array given by the
@@ -362,7 +364,8 @@ impl SharedRingBuffer {
     /// Take the oldest item where it lies: `with ring.peek() as view:`. No copy is made.
     ///
     /// `view` is a read-only memoryview of the item, on a ring with a dtype an array. The item is
-    /// taken when the block begins, and its slot is free for another one when the block ends. As for
+    /// taken when the block begins, and its slot is free for another one when the block ends (on
+    /// "wait_free" at once). As for
     /// `claim`, nothing made of the view may be alive then.
     ///
     /// The block begins by waiting for an item as `get` does, and raises what that raises.
