@@ -327,17 +327,12 @@ fn wait_free_a_lent_cell_concerns_its_owner_only() {
     assert_eq!(ring.peek(&mut std::ptr::null(), &mut len), Outcome::Invalid);
     assert_eq!(ring.get(), Err(Outcome::Invalid));
     // SAFETY: the claim was kept; written above.
-    assert_eq!(
-        unsafe { ring.commit(slot) },
-        Outcome::Ok,
-        "a peek leaves room"
-    );
+    let committed = unsafe { ring.commit(slot) };
+    assert_eq!(committed, Outcome::Ok, "a peek leaves room");
     assert_eq!(ring.len(), 2);
     // SAFETY: peeked at, 8 bytes.
-    assert_eq!(
-        unsafe { std::slice::from_raw_parts(oldest, 8) },
-        element(8, 0)
-    );
+    let found = unsafe { std::slice::from_raw_parts(oldest, 8) };
+    assert_eq!(found, element(8, 0));
     assert_eq!(ring.release(oldest), Outcome::Ok);
     assert_eq!(ring.get().unwrap(), element(8, 1));
     assert_eq!(ring.get().unwrap(), element(8, 2));
