@@ -277,7 +277,8 @@ fn told(outcome: Outcome, py: Python<'_>) -> PyResult<()> {
             "the slot was lent to another thread: give it back there",
         )),
         other => Err(PyRuntimeError::new_err(format!(
-            "the slot could not be given back ({other:?}): was this process forked meanwhile?"
+            "the slot could not be given back ({other:?}): was it lent to another thread, or this \
+             process forked meanwhile?"
         ))),
     }
 }
