@@ -73,7 +73,7 @@
 
 
 /**
- * Strategy: attach to whatever is there; where nothing is, create the default one.
+ * Strategy: attach to whatever is there; where nothing is, create the default one, TURTLE_WAIT_FREE.
  */
 #define TURTLE_ANY UINT32_MAX
 
@@ -558,7 +558,9 @@ turtle_status turtle_pop_record(struct turtle_buffer *buffer, void *data, size_t
  *
  * What the bytes are before is unspecified. Each claim is ended by one commit or abandon; one that is forgotten keeps
  * its slot: later pops of TURTLE_TURN answer TURTLE_BUSY there. TURTLE_SPSC lends one slot at a time: until it is
- * committed or abandoned, every other push and claim answers TURTLE_ERR_INVALID. It says TURTLE_CLOSED at the commit only.
+ * committed or abandoned, every other push and claim answers TURTLE_ERR_INVALID; so does TURTLE_WAIT_FREE to the thread (or
+ * handle) that has the claim, and to no other. There a claim keeps no slot: turtle_commit may answer TURTLE_FULL.
+ * TURTLE_SPSC says TURTLE_CLOSED at the commit only.
  * Returns as turtle_try_push; `*slot` is written on success only.
  * Threads: any, as turtle_try_push.
  * Progress: always returns, no system call but to wake a sleeper.
@@ -578,7 +580,7 @@ turtle_status turtle_claim_timeout(struct turtle_buffer *buffer, void **slot, ui
  *
  * Returns TURTLE_OK; TURTLE_FULL or TURTLE_CLOSED, which keep the claim: commit again or abandon it;
  * TURTLE_ERR_INVALID if the slot is not claimed from this ring now (a second commit, another address).
- * Threads: any on TURTLE_TURN, the owner of the side on TURTLE_SPSC. Progress: always returns; a system call
+ * Threads: any on TURTLE_TURN, otherwise the one that was lent the slot. Progress: always returns; a system call
  * only to wake a sleeper.
  */
 turtle_status turtle_commit(struct turtle_buffer *buffer, void *slot);
@@ -602,8 +604,9 @@ turtle_status turtle_abandon(struct turtle_buffer *buffer, void *slot);
 /**
  * Takes the oldest element and lends its slot to read, until turtle_release.
  *
- * The slot counts as taken for the room in the ring only when it is released. TURTLE_SPSC lends one at a time: until it
- * is released, every other pop and peek answers TURTLE_ERR_INVALID.
+ * The slot counts as taken for the room in the ring only when it is released; on TURTLE_WAIT_FREE at once. TURTLE_SPSC
+ * lends one at a time, TURTLE_WAIT_FREE one to each thread (or handle): until it is released, every other pop and peek
+ * (of that thread) answers TURTLE_ERR_INVALID.
  * Returns as turtle_try_pop; `*slot` is written on success only.
  * Threads: any, as turtle_try_pop.
  * Progress: always returns, no system call but to wake a sleeper.
@@ -626,7 +629,7 @@ turtle_status turtle_peek_timeout(struct turtle_buffer *buffer, const void **slo
  * Gives a slot that was peeked at back to the producers.
  *
  * Returns TURTLE_OK, or TURTLE_ERR_INVALID if the slot is not lent by a peek of this ring now.
- * Threads: any on TURTLE_TURN, the owner of the side on TURTLE_SPSC. Progress: always returns; a system call
+ * Threads: any on TURTLE_TURN, otherwise the one that was lent the slot. Progress: always returns; a system call
  * only to wake a sleeper.
  */
 turtle_status turtle_release(struct turtle_buffer *buffer, const void *slot);

@@ -94,7 +94,7 @@ enum class errc : int {
     success = TURTLE_OK,
     full = TURTLE_FULL,               ///< the ring held `capacity()` elements at some moment of the call
     empty = TURTLE_EMPTY,             ///< the ring held nothing at some moment of the call
-    busy = TURTLE_BUSY,               ///< another call is halfway through the slot that comes next
+    busy = TURTLE_BUSY,               ///< another call is halfway through the next slot; strategy::turn only
     closed = TURTLE_CLOSED,           ///< closed; for a pop: and everything in it was taken
     timeout = TURTLE_TIMEOUT,         ///< the time is up
     interrupted = TURTLE_INTERRUPTED, ///< interrupt() or a stop token ended the wait
@@ -153,7 +153,7 @@ namespace turtle {
 
 /// Which engine runs the ring; README.md has the table of what each promises.
 enum class strategy : std::uint32_t {
-    any = TURTLE_ANY,             ///< the default one; attaching: whichever is there
+    any = TURTLE_ANY,             ///< wait_free; attaching: whichever is there
     turn = TURTLE_TURN,           ///< many producers, many consumers
     spsc = TURTLE_SPSC,           ///< one producer, one consumer
     wait_free = TURTLE_WAIT_FREE, ///< many producers, many consumers; nobody waits for a stopped or killed one
@@ -590,7 +590,8 @@ constexpr void check_element() {
 /// A slot lent to write in: construct or fill, then commit(). Abandoned if it goes without, and leaves no trace then.
 ///
 /// Must not outlive the ring or handle it came from, and is for the thread that claimed. On strategy::spsc one slot is
-/// lent at a time, and every other push and claim answers errc::invalid meanwhile. On strategy::turn pops that get to
+/// lent at a time, on wait_free one to each thread or handle, and its other pushes and claims answer errc::invalid
+/// meanwhile; there a claim keeps no place, and commit() may find the ring full. On strategy::turn pops that get to
 /// the slot answer errc::busy.
 template <class T, class Handle = turtle_buffer>
 class [[nodiscard]] write_claim {

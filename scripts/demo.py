@@ -2,8 +2,10 @@
 
 One round for each engine and each set of producers: producer processes push numbered lines into a
 shared ring, a consumer process pops them, compares every line with the file, and counts words. The
-counts must equal those of a sequential pass. On engines that promise it a producer is killed halfway
-and restarted. Ends with one verdict line; exit status 0 when every round was right.
+counts must equal those of a sequential pass. In each round a producer is killed. On engines that
+promise it, it is started again under its session, goes on behind the last line that arrived, and no line
+may be missing or come twice. On the others it is killed in the worst place where one can hold up others,
+halfway through a push: if it does, a new ring takes the old one's name, and all go on there. Ends with one verdict line; exit status 0 when every round was right.
 
 Called by demo.sh, which sets TURTLE_PREFIX (an installed copy) and TURTLE_TARGET (where to write).
 """
@@ -36,6 +38,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 HEAD = struct.Struct("<IIQQ")
 BATCH = 512
 STALLED = 30.0  # seconds without a single line: something hangs
+HELD_UP = 1.0  # seconds without a line after a kill: nobody will come to clear it
 SAMPLE = 0.02  # seconds between two points of the picture
 FORK = multiprocessing.get_context("fork")  # the consumer inherits the lines instead of reading them again
 
@@ -110,13 +113,17 @@ class Shared:
 
     taken: Any  # lines taken, sent again included
     newest: Any  # highest line number taken, -1 before the first
-    again_from: Any  # a restarted producer's --start, -1 when it was never restarted
+    again_from: Any  # a restarted producer's --start, -1 when it was never restarted or goes on by its session
+    rings: Any  # how often a new ring took the name
+    died: Any  # monotonic ns when a producer was dead, 0 before
+    back: Any  # monotonic ns of the first push of the one that was started in its place, 0 before
 
     @classmethod
     def of(cls, producers: int) -> Shared:
         newest = FORK.RawArray("q", [-1] * producers)
         again = FORK.RawArray("q", [-1] * producers)
-        return cls(FORK.RawArray("q", producers), newest, again)
+        zeros = [FORK.RawArray("q", producers) for _ in range(3)]
+        return cls(zeros[0], newest, again, FORK.RawValue("q"), zeros[1], zeros[2])
 
 
 @dataclasses.dataclass
@@ -178,6 +185,13 @@ class Check:
             raise Wrong(f"line {number} of producer {producer} arrived where line {self.next[producer]} was next")
         self.stepped_back[producer] = True
 
+    def look_for_restarted(self, batch: list[bytes]) -> None:
+        """Notes the first push of a producer that was started in a dead one's place."""
+        for dead, died in enumerate(self.shared.died):
+            if died and not self.shared.back[dead]:
+                stamps = (stamp for producer, _, _, stamp in map(HEAD.unpack_from, batch) if producer == dead)
+                self.shared.back[dead] = next((stamp for stamp in stamps if stamp > died), 0)
+
     def finish(self) -> int:
         """How many lines arrived: all of them, or it is wrong."""
         for producer, following in enumerate(self.next):
@@ -194,9 +208,16 @@ def consume(name: str, expected: list[bytes], shared: Shared, answer: Any) -> No
         points = []
         answer.send("ready")
         first = last = next_point = 0.0
+        rings = 0
         while True:
             try:
-                batch = ring.get_many(BATCH)
+                batch = ring.get_many(BATCH, timeout=HELD_UP / 4)
+            except turtle_buffers.Empty:
+                if shared.rings.value > rings:
+                    rings = shared.rings.value
+                    ring.close()
+                    ring = SharedRingBuffer(name)
+                continue
             except turtle_buffers.ShutDown:
                 break
             now = time.monotonic_ns()
@@ -205,6 +226,7 @@ def consume(name: str, expected: list[bytes], shared: Shared, answer: Any) -> No
                 first = last
             for record in batch:
                 check.record(record, now)
+            check.look_for_restarted(batch)
             shared.taken[:] = check.taken
             shared.newest[:] = check.newest
             if last >= next_point:
@@ -228,13 +250,13 @@ class Language:
     name: str
     program: pathlib.Path
 
-    def command(self, ring: str, listing: pathlib.Path, start: int, me: int, of: int) -> list[str]:
-        numbers = (str(start), str(me), str(of))
+    def command(self, ring: str, listing: pathlib.Path, start: int, me: int, of: int, session: int, halt_at: int | None) -> list[str]:
+        known = ["--producers", str(of), *(["--session", str(session)] if session else [])]
         if self.name == "C++":
-            options = [ring, str(listing), numbers[0], "--id", numbers[1], "--producers", numbers[2]]
-            return [str(self.program), *options]
-        options = ["--files", str(listing), "--start", numbers[0], "--producer", numbers[1]]
-        return [str(self.program), "produce", ring, *options, "--producers", numbers[2]]
+            known += [] if halt_at is None else ["--halt-at", str(halt_at)]
+            return [str(self.program), ring, str(listing), str(start), "--id", str(me), *known]
+        options = ["--files", str(listing), "--start", str(start), "--producer", str(me)]
+        return [str(self.program), "produce", ring, *options, *known]
 
 
 def build_cpp(prefix: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
@@ -257,15 +279,25 @@ def build_cpp(prefix: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
 class Producer:
     """One producer of a round: its process, and the next one after a kill."""
 
-    def __init__(self, language: Language, ring: str, given: Input, me: int, of: int, log: Any) -> None:
+    def __init__(self, language: Language, ring: str, given: Input, me: int, of: int, row: Round, log: Any) -> None:
         self.language, self.ring, self.given, self.me, self.of, self.log = language, ring, given, me, of, log
+        # Who may be killed and is known afterwards has a session, from the beginning.
+        self.session = me + 1 if row.promised else 0
+        # Which line it shall stop at, if it is to be killed halfway through a push.
+        self.halt_at = me + self.share() // 2 * of if row.halfway and language.name == "C++" else None
         self.process = self.start(0)
 
     def start(self, first_line: int) -> subprocess.Popen[bytes]:
-        command = self.language.command(self.ring, self.given.listing, first_line, self.me, self.of)
+        command = self.language.command(self.ring, self.given.listing, first_line, self.me, self.of, self.session, self.halt_at)
+        self.dead = False
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
 
+    def is_stopped(self) -> bool:
+        running = self.process.poll() is None
+        return running and os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
+
     def kill(self) -> None:
+        self.dead = True
         self.process.kill()
         self.process.wait()
 
@@ -284,18 +316,24 @@ class Round:
     strategy: str
     producers: list[str]
     promised: bool  # to survive a kill
+    halfway: bool = False  # the kill comes halfway through a push
     error: str = ""
     taken: Taken | None = None
     killed_at: float | None = None  # monotonic seconds
+    held_up: float | None = None  # seconds from there to a new ring
+    back: float | None = None  # seconds from there to the first push of the one that was started in its place
 
     @property
     def survived(self) -> str:
         if self.killed_at is None:
-            return "not promised" if not self.promised else "NO"
+            return "-"
         if self.error:
             return "NO"
-        assert self.taken is not None
-        return f"yes, {self.taken.again} sent again"
+        if self.held_up is not None:
+            return f"no: held up all, new ring after {self.held_up:.1f} s"
+        assert self.taken is not None and self.back is not None
+        exactly = "" if self.promised else f", {self.taken.again:,} sent again"
+        return f"yes, back in {self.back * 1e3:,.0f} ms{exactly}"
 
     def quantile(self, q: float) -> float:
         """Microseconds."""
@@ -307,22 +345,17 @@ class Round:
 class Driver:
     """Runs one round: ring, consumer, producers, and the kill where it is due."""
 
-    def __init__(self, row: Round, languages: list[Language], given: Input, options: Any, kill: bool) -> None:
+    def __init__(self, row: Round, languages: list[Language], given: Input, options: Any) -> None:
         self.row, self.languages, self.given, self.options = row, languages, given, options
-        self.due = kill
+        self.due = True
+        self.victim = 0 if row.halfway else len(languages) - 1  # C++ can stop in the worst place
         self.name = f"/turtle-demo-{os.getpid()}-{row.strategy}"
         self.shared = Shared.of(len(languages))
         self.producers: list[Producer] = []
         self.consumer: Any = None
 
     def run(self, log: Any) -> None:
-        ring = SharedRingBuffer(
-            self.name,
-            self.options.capacity,
-            HEAD.size + max(self.given.longest, 1),
-            strategy=self.row.strategy,
-            create=True,
-        )
+        self.ring = self.new_ring()
         try:
             ours, theirs = FORK.Pipe(duplex=False)
             arguments = (self.name, self.given.lines, self.shared, theirs)
@@ -331,9 +364,11 @@ class Driver:
             theirs.close()
             self.expect_ready(ours)
             of = len(self.languages)
-            self.producers = [Producer(lang, self.name, self.given, i, of, log) for i, lang in enumerate(self.languages)]
+            self.producers = [
+                Producer(lang, self.name, self.given, i, of, self.row, log) for i, lang in enumerate(self.languages)
+            ]
             self.watch(ours)
-            ring.shutdown()  # everything has been pushed: the consumer drains the rest and answers
+            self.ring.shutdown()  # everything has been pushed: the consumer drains the rest and answers
             self.finish(ours)
         finally:
             for producer in self.producers:
@@ -341,8 +376,12 @@ class Driver:
             if self.consumer is not None:
                 self.consumer.kill()
                 self.consumer.join()
-            ring.unlink()
-            ring.close()
+            self.ring.unlink()
+            self.ring.close()
+
+    def new_ring(self) -> SharedRingBuffer:
+        size = HEAD.size + max(self.given.longest, 1)
+        return SharedRingBuffer(self.name, self.options.capacity, size, strategy=self.row.strategy, create=True)
 
     def expect_ready(self, answer: Any) -> None:
         said = self.hear(answer, STALLED)
@@ -362,7 +401,7 @@ class Driver:
         told = moved = time.monotonic()
         before = 0
         while True:
-            states = [producer.process.poll() for producer in self.producers]
+            states = [producer.process.poll() if not producer.dead else None for producer in self.producers]
             for producer, state in zip(self.producers, states):
                 if state not in (None, 0):
                     raise Wrong(f"the {producer.language.name} producer ended with status {state}; see producers.log")
@@ -375,6 +414,9 @@ class Driver:
             now, taken = time.monotonic(), sum(self.shared.taken)
             if taken > before:
                 before, moved = taken, now
+            elif self.row.halfway and not self.due and self.row.held_up is None and now - moved > HELD_UP:
+                self.clear()
+                moved = now
             elif now - moved > STALLED:
                 raise Wrong(f"no line arrived for {STALLED:.0f} s after {taken:,}")
             if self.due:
@@ -384,27 +426,57 @@ class Driver:
                 print(f"        {taken:,} of {len(self.given.lines):,} lines", flush=True)
 
     def maybe_kill(self) -> None:
-        """Kills the last producer when half of its lines have arrived, and starts it again."""
-        victim = self.producers[-1]
-        if self.shared.taken[victim.me] < victim.share() // 2:
+        """Kills a producer when half of its lines have arrived, or where it stopped, and starts it again."""
+        victim = self.producers[self.victim]
+        if self.row.halfway:
+            if not victim.is_stopped():
+                return
+        elif self.shared.taken[victim.me] < victim.share() // 2:
             return
         self.due = False
+        victim.halt_at = None
         victim.kill()
         if victim.process.returncode == 0:
             raise Wrong("the producer was done before it could be killed; give more --lines")
-        # What was pushed before the kill comes in order, so nothing above the newest line is needed
-        # to know where to go on; what lies in the ring now will come twice.
-        start = self.shared.newest[victim.me] + 1
-        self.shared.again_from[victim.me] = start
-        self.row.killed_at = time.monotonic()
+        self.shared.died[victim.me] = time.monotonic_ns()
+        self.row.killed_at = self.shared.died[victim.me] / 1e9
+        if self.row.halfway:
+            print(f"        killed the {victim.language.name} producer halfway through a push", flush=True)
+            return  # it may have to be cleared first
+        start = 0  # a session tells by itself how far it was
+        where = "behind the last line that arrived"
+        if not victim.session:
+            # What was pushed before the kill comes in order, so nothing above the newest line is needed
+            # to know where to go on; what lies in the ring now will come twice.
+            start = self.shared.newest[victim.me] + 1
+            self.shared.again_from[victim.me] = start
+            where = f"at line {start:,}"
         victim.process = victim.start(start)
-        print(f"        killed the {victim.language.name} producer; it goes on at line {start:,}", flush=True)
+        print(f"        killed the {victim.language.name} producer; started again, it goes on {where}", flush=True)
+
+    def clear(self) -> None:
+        """After a kill that holds up everybody: a new ring under the name. What the old one holds is sent again there."""
+        for producer in self.producers:
+            producer.kill()
+        self.ring.unlink()
+        self.ring.close()
+        self.ring = self.new_ring()
+        self.row.held_up = time.monotonic() - self.row.killed_at
+        self.shared.rings.value += 1
+        for producer in self.producers:
+            producer.process = producer.start(self.shared.newest[producer.me] + 1)
+        print("        no line arrives any more: all go on with a new ring", flush=True)
 
     def finish(self, answer: Any) -> None:
         said = self.hear(answer, STALLED)
         if not isinstance(said, Taken):
             raise Wrong(said)
         self.row.taken = said
+        victim = self.victim
+        if self.row.killed_at is not None:
+            if not self.shared.back[victim]:
+                raise Wrong("no line came from the producer that was started again")
+            self.row.back = (self.shared.back[victim] - self.shared.died[victim]) / 1e9
         if said.words != self.given.words:
             differing = sum(1 for word in said.words | self.given.words if said.words[word] != self.given.words[word])
             raise Wrong(f"{differing} words are counted differently than in the sequential pass")
@@ -420,7 +492,7 @@ def rounds(doctor: dict[str, Any], wanted: list[str] | None, languages: dict[str
             continue
         many = entry["producers"] == "many"
         for names in [["C++", "Rust"]] if many else [["Rust"], ["C++"]]:
-            yield Round(entry["name"], names, entry["survives_kill"]), [languages[name] for name in names]
+            yield Round(entry["name"], names, entry["survives_kill"], many and not entry["survives_kill"]), [languages[name] for name in names]
 
 
 # --------------------------------------------------------------------------------------- report
@@ -446,7 +518,10 @@ def print_table(rows: list[Round]) -> None:
             print("  " + "  ".join("-" * width for width in widths))
     print(
         "\n  p50, p99: from just before the push until Python has the line, waiting in a full ring included.\n"
-        "  The consumer is the slow side: it counts words in Python, so the ring is full most of the time."
+        "  The consumer is the slow side: it counts words in Python, so the ring is full most of the time.\n"
+        "  survived kill: a producer was killed with SIGKILL halfway and started again; back: from its death to its first\n"
+        "  new line, starting the process and finding the place in the input included. Where one can hold up others it was\n"
+        "  killed in the middle of a push, and as nothing arrived any more all went on with a new ring."
     )
 
 
@@ -458,8 +533,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--lines", type=int, metavar="N", help="take only the first N lines of input")
     parser.add_argument("--strategy", metavar="A,B", help="only these engines")
     parser.add_argument("--capacity", type=int, default=1024, metavar="N", help="elements of the ring (1024)")
-    # For testing the kill step on engines that do not promise to survive it.
-    parser.add_argument("--kill-anyway", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.lines is not None and options.lines < 1:
         parser.error("--lines must be at least 1")
@@ -504,7 +577,7 @@ def main() -> int:
         for row, chosen in rounds(doctor, wanted, languages):
             print(f"{row.strategy}: {' and '.join(row.producers)} push, Python pops", flush=True)
             try:
-                Driver(row, chosen, given, options, row.promised or options.kill_anyway).run(log)
+                Driver(row, chosen, given, options).run(log)
             except (Wrong, turtle_buffers.TurtleError, OSError) as error:
                 row.error = str(error)
                 print(f"        WRONG: {error}", flush=True)

@@ -67,6 +67,21 @@ class Checks(unittest.TestCase):
         self.take(2, 4, 1, 3)
         self.assertEqual((self.check.finish(), self.check.again), (5, 0))
 
+    def test_the_first_push_of_a_restarted_producer_is_noted(self) -> None:
+        old, other, new = HEAD.pack(0, 0, 0, 5), HEAD.pack(1, 0, 1, 9), HEAD.pack(0, 0, 2, 8)
+        self.check.look_for_restarted([old, other, new])
+        self.assertEqual(list(self.shared.back), [0, 0])
+        self.shared.died[0] = 6
+        self.check.look_for_restarted([old, other])
+        self.assertEqual(list(self.shared.back), [0, 0])
+        self.check.look_for_restarted([old, other, new, HEAD.pack(0, 0, 4, 9)])
+        self.assertEqual(list(self.shared.back), [8, 0])
+
+    def test_a_restart_by_session_excuses_no_step_back(self) -> None:
+        self.take(0, 2)
+        self.shared.died[0] = 6
+        self.wrong("line 2 of producer 0 arrived where line 4", record(0, 2))
+
     def test_a_restart_excuses_one_step_back_to_its_start_only(self) -> None:
         self.take(0, 2)
         self.shared.again_from[0] = 1

@@ -44,7 +44,8 @@ pub struct Stats {
     pub waits: u64,
     /// Wake-ups sent to sleepers.
     pub wakes: u64,
-    /// Calls completed for another thread (engines that help).
+    /// Calls of others that calls of this process took up, so that they end
+    /// (engines that help).
     pub helps: u64,
     /// Participants that this process found dead (shared rings of engines that
     /// keep records).
@@ -445,6 +446,7 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
         stats.pushed = pushed;
         stats.popped = popped;
         stats.wakes = self.wakes.load(Ordering::Relaxed);
+        stats.helps = self.raw.helps();
         stats.closed = self.raw.is_sealed();
         stats.dead_participants = self.places.as_ref().map_or(0, places::Places::dead);
         stats

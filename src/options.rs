@@ -24,7 +24,8 @@ pub enum OpenMode {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The engine; `None` attaches to whatever is there, and creates the default one.
+    /// The engine; `None` attaches to whatever is there, and creates the
+    /// default one, `wait_free`.
     pub strategy: Option<Strategy>,
     /// Elements, at least 1. 0 when attaching means: whatever is there.
     pub capacity: usize,

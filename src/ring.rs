@@ -280,7 +280,7 @@ impl<T: Send> Builder<T> {
         self.options.capacity = capacity;
         self
     }
-    /// The engine; the default one if not said.
+    /// The engine; `wait_free` if not said.
     #[must_use]
     pub fn strategy(mut self, strategy: Strategy) -> Self {
         self.options.strategy = Some(strategy);
@@ -618,7 +618,8 @@ impl<T: Send, S: Engine> Producer<T, S> {
     }
 
     /// Appends copies of as many of `values` as there is room for, in order,
-    /// with one decision. Answers how many, at least 1 unless there are none.
+    /// in as few decisions as the engine makes. Answers how many, at least 1
+    /// unless there are none.
     ///
     /// # Errors
     /// As [`try_push`](Self::try_push), with nothing appended.
@@ -855,7 +856,7 @@ impl<T: Send, S: Engine> Consumer<T, S> {
         }
     }
 
-    /// Takes up to `max` elements with one decision and appends them to
+    /// Takes up to `max` elements without waiting and appends them to
     /// `out`. Answers how many, at least 1 unless `max` is 0.
     ///
     /// # Errors
@@ -1012,7 +1013,7 @@ macro_rules! debug_as_ring {
 debug_as_ring!(Producer, Consumer);
 
 /// A slot lent to a producer. Dropped without a commit, it leaves no element;
-/// leaked, it keeps its slot (`turn`) or is lent again (`spsc`).
+/// leaked, it keeps its slot (`turn`) or is lent again (`spsc`, `wait_free`).
 ///
 /// In private memory the element is built in its slot. In shared memory it is
 /// built beside it and copied by the commit: no Rust reference may lead to
@@ -1101,8 +1102,8 @@ impl<T: Send, S: Engine> fmt::Debug for Claim<'_, T, S> {
 }
 
 /// An element that has been taken, still in its slot. Dropping the guard drops
-/// the element and gives the slot back; leaked, it keeps its slot (`turn`) or
-/// is taken again (`spsc`).
+/// the element and gives the slot back; leaked, it keeps its slot (`turn`),
+/// is taken again (`spsc`), or loses the element (`wait_free`).
 ///
 /// In private memory it leads to the slot. In shared memory it leads to a copy
 /// made when it was taken: no Rust reference may lead to bytes that another

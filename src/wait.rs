@@ -202,6 +202,7 @@ impl Bench {
 
     /// Blocks until `attempt` answers something, the time is up, or
     /// `interrupted` says so. The first attempt has been made already.
+    #[inline]
     pub(crate) fn block<R>(
         &self,
         timeout: Option<Duration>,
@@ -210,6 +211,26 @@ impl Bench {
         interrupted: impl Fn() -> bool,
         on_sleep: impl Fn(),
         pass_on: impl Fn(),
+    ) -> Result<R, WaitEnd> {
+        self.block_on(
+            timeout,
+            shared,
+            &mut attempt,
+            &interrupted,
+            &on_sleep,
+            &pass_on,
+        )
+    }
+
+    /// One copy for all engines and sizes: whoever waits can afford the calls.
+    fn block_on<R>(
+        &self,
+        timeout: Option<Duration>,
+        shared: bool,
+        attempt: &mut dyn FnMut() -> Option<R>,
+        interrupted: &dyn Fn() -> bool,
+        on_sleep: &dyn Fn(),
+        pass_on: &dyn Fn(),
     ) -> Result<R, WaitEnd> {
         for round in 0..SPINS {
             for _ in 0..1_u32 << round {

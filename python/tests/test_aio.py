@@ -427,6 +427,8 @@ def test_timeouts_lose_nothing(strategy: str) -> None:
 def test_nothing_is_left_open(name: str) -> None:
     with SharedRingBuffer(name, 4, 16, create=True) as ring:
         ring.fileno()
+        ring.put(b"x")  # what a thread keeps where there is a record of each, it keeps from now on
+        assert ring.get() == b"x"
         before = len(os.listdir("/proc/self/fd"))
 
         async def work() -> None:

@@ -36,8 +36,9 @@ class Empty(TurtleError, queue.Empty):
 class Busy(Full, Empty):
     """Another call is halfway through the next slot, and a call that must not wait gave up.
 
-    Which of `Full` and `Empty` is true cannot be known before the other call goes on, so it is
-    both: code that catches either and tries again later does the right thing.
+    Only the engine "turn" says so, never the default one. Which of `Full` and `Empty` is true
+    cannot be known before the other call goes on, so it is both: code that catches either and tries
+    again later does the right thing.
     """
 
 

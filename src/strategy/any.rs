@@ -188,6 +188,9 @@ macro_rules! define {
             fn audit(&self) -> Result<(), String> {
                 each!(self, |r| r.audit())
             }
+            fn helps(&self) -> u64 {
+                each!(self, |r| r.helps())
+            }
             #[inline(always)]
             unsafe fn try_claim(&self, side: &mut AnyProducer<Sh>) -> Result<Lease, PushRefusal> {
                 each!(self, AnyProducer side, |r, s| unsafe { r.try_claim(s) })

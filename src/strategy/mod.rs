@@ -4,6 +4,7 @@
 //! over it, in `ring.rs`, `wait.rs` and `erased.rs`.
 
 pub mod any;
+mod count;
 pub mod pace;
 mod shape;
 pub mod spsc;
@@ -333,12 +334,9 @@ pub unsafe trait RawRing<Sh: Shape>: Clone + Send + Sync + Debug {
     fn audit(&self) -> Result<(), String> {
         Ok(())
     }
-    /// Calls completed for somebody else through this side.
-    fn helps_of_producer(_side: &Self::Producer) -> u64 {
-        0
-    }
-    /// As [`helps_of_producer`](Self::helps_of_producer).
-    fn helps_of_consumer(_side: &Self::Consumer) -> u64 {
+    /// How often a call through this view or a clone of it took up a call of
+    /// somebody else.
+    fn helps(&self) -> u64 {
         0
     }
 
@@ -444,7 +442,7 @@ pub unsafe trait RawRing<Sh: Shape>: Clone + Send + Sync + Debug {
         false
     }
 
-    /// Pushes up to `n` (at least 1) elements with one decision: `fill` is
+    /// Pushes up to `n` (at least 1) elements, with one decision or several: `fill` is
     /// called for slot 0, 1, … in order and answers whether it wrote one; the
     /// first `false` ends the run. Answers how many were pushed, at least 1
     /// unless `fill` refused at once.
@@ -463,7 +461,7 @@ pub unsafe trait RawRing<Sh: Shape>: Clone + Send + Sync + Debug {
         back: impl FnMut(*mut u8),
     ) -> Result<usize, PushRefusal>;
 
-    /// Pops up to `n` (at least 1) elements with one decision: `read` is
+    /// Pops up to `n` (at least 1) elements, with one decision or several: `read` is
     /// called for each in order and moves it out. Answers how many, at least 1.
     ///
     /// # Safety
@@ -633,8 +631,8 @@ impl std::str::FromStr for Strategy {
 }
 
 impl Default for Strategy {
-    /// What a user who names nothing gets.
+    /// What a user who names nothing gets: the one that nobody can hold up.
     fn default() -> Self {
-        Strategy::Turn
+        Strategy::WaitFree
     }
 }

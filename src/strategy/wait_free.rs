@@ -189,6 +189,7 @@ use self::layout::{CellLayout, Parts};
 use self::places::Place;
 pub use self::places::Side;
 use self::words::Fields;
+use super::count::Count;
 use super::{
     Arity, Direction, Engine, Geometry, Lease, Left, PopRefusal, PushRefusal, RawRing, Shape,
     Standing, Strategy, Traits,
@@ -442,12 +443,16 @@ pub struct ExchangeRing<Sh, P> {
     elements: usize,
     shared: bool,
     pacing: Pacing,
+    helps: Count,
     profile: PhantomData<(Sh, P)>,
 }
 
 impl<Sh: Shape, P> Clone for ExchangeRing<Sh, P> {
     fn clone(&self) -> Self {
-        Self { ..*self }
+        Self {
+            helps: self.helps.clone(),
+            ..*self
+        }
     }
 }
 
@@ -961,6 +966,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for ExchangeRing<Sh, P> {
                 elements: layout.elements,
                 shared: geometry.shared,
                 pacing: Pacing::of(geometry.capacity),
+                helps: Count::default(),
                 profile: PhantomData,
             }
         }
@@ -1037,12 +1043,8 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for ExchangeRing<Sh, P> {
         self.every_cell_once()
     }
 
-    fn helps_of_producer(side: &Side) -> u64 {
-        side.helps
-    }
-
-    fn helps_of_consumer(side: &Side) -> u64 {
-        side.helps
+    fn helps(&self) -> u64 {
+        self.helps.get()
     }
 
     #[inline(always)]

@@ -1,7 +1,9 @@
 //! What only one engine promises, as its module says under "Limits"; and the tools for choosing.
 
+use std::time::{Duration, Instant};
+
 use turtle_buffers::erased::Outcome;
-use turtle_buffers::strategy::{Any, Arity, Spsc, Turn};
+use turtle_buffers::strategy::{Any, Arity, Spsc, Turn, WaitFree};
 use turtle_buffers::{Batch, BuildError, Ring, RingBuffer, Strategy, TryPopError, TryPushError};
 
 use crate::erased::{Checked, element, records, ring};
@@ -125,7 +127,7 @@ fn a_strategy_has_one_name_and_one_number() {
         assert_eq!(ring.traits().name, strategy.name());
     }
     assert_eq!(Strategy::from_number(u32::MAX), None);
-    assert!(Strategy::ALL.contains(&Strategy::default()));
+    assert_eq!(Strategy::default(), Strategy::WaitFree);
 }
 
 #[test]
@@ -296,4 +298,97 @@ fn spsc_a_lent_record_is_not_used_meanwhile() {
     assert_eq!(unsafe { std::slice::from_raw_parts(read, len) }, b"yes");
     assert_eq!(ring.release(read), Outcome::Ok);
     assert_eq!(ring.get_record(16).2[..3], *b"and");
+}
+
+/// A guard is a cell of its own: it keeps no slot, and concerns nobody but the thread that has it.
+#[test]
+fn wait_free_a_lent_cell_concerns_its_owner_only() {
+    let ring = ring(Strategy::WaitFree, 2, 8);
+    let mut slot = std::ptr::null_mut();
+    assert_eq!(ring.claim(&mut slot), Outcome::Ok);
+    assert_eq!(ring.claim(&mut std::ptr::null_mut()), Outcome::Invalid);
+    assert_eq!(ring.put(&element(8, 9)), Outcome::Invalid);
+    std::thread::scope(|scope| {
+        let others = scope.spawn(|| {
+            assert_eq!(ring.get(), Err(Outcome::Empty), "nobody is halfway");
+            assert_eq!(ring.put(&element(8, 0)), Outcome::Ok);
+            assert_eq!(ring.put(&element(8, 1)), Outcome::Ok);
+            assert_eq!(ring.put(&element(8, 2)), Outcome::Full);
+        });
+        others.join().unwrap();
+    });
+    // SAFETY: claimed, 8 bytes; written before it is committed.
+    unsafe {
+        slot.copy_from(element(8, 2).as_ptr(), 8);
+        assert_eq!(ring.commit(slot), Outcome::Full, "the room was others'");
+    }
+    let (mut oldest, mut len) = (std::ptr::null(), 0);
+    assert_eq!(ring.peek(&mut oldest, &mut len), Outcome::Ok);
+    assert_eq!(ring.peek(&mut std::ptr::null(), &mut len), Outcome::Invalid);
+    assert_eq!(ring.get(), Err(Outcome::Invalid));
+    // SAFETY: the claim was kept; written above.
+    let committed = unsafe { ring.commit(slot) };
+    assert_eq!(committed, Outcome::Ok, "a peek leaves room");
+    assert_eq!(ring.len(), 2);
+    // SAFETY: peeked at, 8 bytes.
+    let found = unsafe { std::slice::from_raw_parts(oldest, 8) };
+    assert_eq!(found, element(8, 0));
+    assert_eq!(ring.release(oldest), Outcome::Ok);
+    assert_eq!(ring.get().unwrap(), element(8, 1));
+    assert_eq!(ring.get().unwrap(), element(8, 2));
+}
+
+#[test]
+fn wait_free_a_leaked_guard_is_lent_again() {
+    let (ring, mut tx, mut rx) = one_of_each::<String, WaitFree>(1);
+    std::mem::forget(tx.try_claim().unwrap());
+    tx.push("first".into()).unwrap();
+    std::mem::forget(rx.try_peek().unwrap()); // taken, and leaked with the guard
+    assert_eq!(ring.len(), 0);
+    tx.push("second".into()).unwrap();
+    assert_eq!(rx.pop().unwrap(), "second");
+    assert_eq!(rx.try_pop(), Err(TryPopError::Empty));
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "it waits for a rare schedule")]
+fn helping_is_counted() {
+    let options = |strategy| {
+        RingBuffer::<u64>::builder()
+            .strategy(strategy)
+            .capacity(2)
+            .patience(0)
+    };
+    // Whether anybody is met halfway is for the scheduler to say; in the end it happens.
+    let ring = options(Strategy::WaitFree).build().unwrap();
+    assert_eq!(ring.stats().helps, 0);
+    let began = Instant::now();
+    let helped = || ring.stats().helps > 0 || began.elapsed() > Duration::from_secs(60);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            let (mut tx, mut rx) = (ring.producer().unwrap(), ring.consumer().unwrap());
+            scope.spawn(move || {
+                while !helped() {
+                    for n in 0..1_000 {
+                        let _ = tx.try_push(n);
+                    }
+                }
+            });
+            scope.spawn(move || {
+                while !helped() {
+                    for _ in 0..1_000 {
+                        let _ = rx.try_pop();
+                    }
+                }
+            });
+        }
+    });
+    assert!(ring.stats().helps > 0, "handles that are gone count");
+    let alone = options(Strategy::WaitFree).build().unwrap();
+    let (mut tx, mut rx) = (alone.producer().unwrap(), alone.consumer().unwrap());
+    for n in 0..100 {
+        tx.push(n).unwrap();
+        assert_eq!(rx.pop().unwrap(), n);
+    }
+    assert_eq!(alone.stats().helps, 0, "nobody to help");
 }

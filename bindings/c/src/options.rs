@@ -9,7 +9,7 @@ use turtle_buffers::{OpenMode, Options, Strategy};
 use crate::boundary::{Answer, Refused, guard, invalid, refuse, usable};
 use crate::status::{TURTLE_ERR_INVALID, TURTLE_ERR_UNSUPPORTED, turtle_status};
 
-/// Strategy: attach to whatever is there; where nothing is, create the default one.
+/// Strategy: attach to whatever is there; where nothing is, create the default one, TURTLE_WAIT_FREE.
 pub const TURTLE_ANY: u32 = u32::MAX;
 
 /// Flag: create the ring of that name if there is none. Without TURTLE_EXCLUSIVE an existing one is attached.

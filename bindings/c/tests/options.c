@@ -15,7 +15,7 @@ static void defaults_open_a_private_ring(void) {
     EQUAL(turtle_len(ring), 0);
     CHECK(!turtle_is_closed(ring));
     stats = stats_of(ring);
-    EQUAL(stats.strategy, TURTLE_TURN);
+    EQUAL(stats.strategy, TURTLE_WAIT_FREE);
     EQUAL(stats.flags, 0);
     EQUAL(stats.capacity, 1024);
     EQUAL(stats.elem_size, 8);

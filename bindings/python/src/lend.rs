@@ -277,7 +277,8 @@ fn told(outcome: Outcome, py: Python<'_>) -> PyResult<()> {
             "the slot was lent to another thread: give it back there",
         )),
         other => Err(PyRuntimeError::new_err(format!(
-            "the slot could not be given back ({other:?}): was this process forked meanwhile?"
+            "the slot could not be given back ({other:?}): was it lent to another thread, or this \
+             process forked meanwhile?"
         ))),
     }
 }
@@ -309,7 +310,8 @@ impl Claim {
     ///
     /// Raises: BufferError, and the slot stays claimed, if a slice or array of the view is still
     /// alive; ValueError if that is more than was claimed; ShutDown if the ring was shut down
-    /// meanwhile (nothing was appended).
+    /// meanwhile (nothing was appended); on "wait_free" Full, and the slot stays claimed, if others
+    /// took the room meanwhile: commit again, or abandon it.
     #[pyo3(signature = (nbytes = None))]
     fn commit(&self, py: Python<'_>, nbytes: Option<usize>) -> PyResult<()> {
         let lent = &self.0;

@@ -36,7 +36,7 @@ unsafe extern "C" fn drop_item(item: *mut c_void, _: *mut c_void) {
 ///
 /// Args:
 ///     maxsize: items that fit, at least 1. There is no unbounded engine yet.
-///     strategy: the engine, by name; the library's choice if None. `strategies()` lists them.
+///     strategy: the engine, by name; "wait_free" if None. `strategies()` lists them.
 ///     max_threads: threads that may put, and as many that may get, on engines that keep a record
 ///         of each; None: 256. Others ignore it.
 ///     patience: attempts that a call of such an engine makes before it lets others help; 0: none;
@@ -227,8 +227,8 @@ impl RingBuffer {
     ///
     /// Raises:
     ///     Full: the ring held `maxsize` items at some moment during the call.
-    ///     Busy: another thread is halfway through the next slot, and stayed there for
-    ///         a millisecond. It is a `Full`, too.
+    ///     Busy: only on "turn": another thread is halfway through the next slot, and stayed
+    ///         there for a millisecond. It is a `Full`, too.
     ///     ShutDown: the ring has been shut down.
     ///
     /// Thread rules: any thread; one at a time on "spsc". Progress: always returns.
@@ -240,8 +240,8 @@ impl RingBuffer {
     ///
     /// Raises:
     ///     Empty: the ring was empty at some moment during the call.
-    ///     Busy: another thread is halfway through the next slot, and stayed there for
-    ///         a millisecond. It is an `Empty`, too.
+    ///     Busy: only on "turn": another thread is halfway through the next slot, and stayed
+    ///         there for a millisecond. It is an `Empty`, too.
     ///     ShutDown: the ring has been shut down, and all items were taken.
     ///
     /// Thread rules: any thread; one at a time on "spsc". Progress: always returns.

@@ -34,7 +34,7 @@ const ITEM_SIZE: usize = 1024;
 ///     name: such as "/ticks"; a missing slash is added.
 ///     capacity: items that fit, at least 1. None: 1024, or what is there.
 ///     item_size: bytes of the longest item. None: 1024, or what is there.
-///     strategy: the engine, by name. None: the library's choice, or what is there.
+///     strategy: the engine, by name. None: "wait_free", or what is there.
 ///     create: True creates the ring, False attaches to it, None does what is needed.
 ///     mode: permission bits of a ring that is created.
 ///     dtype: items are of this NumPy dtype, structured ones and arrays such as ("f4", (480, 640))
@@ -325,7 +325,9 @@ impl SharedRingBuffer {
     /// `view` is a writable memoryview of `nbytes` bytes (None: `item_size`), on a ring with a dtype
     /// an array of that dtype's shape. Leaving the block appends the item; an exception gives the
     /// slot back without a trace. The length may be set at the end: `claim.commit(n)`. Until then
-    /// the slot keeps its place in the order: what others append behind it waits, too.
+    /// the slot keeps its place in the order, and what others append behind it waits, too; not so on
+    /// "wait_free": there the item gets its place at the end of the block, which raises `Full`, with the
+    /// slot still claimed, if others took the room meanwhile. A thread has one claim at a time there.
     ///
     /// Using the memoryview afterwards raises ValueError; one of its slices or arrays that is still
     /// alive when the block ends is a BufferError, and the slot stays claimed. An array given by the
@@ -362,7 +364,8 @@ impl SharedRingBuffer {
     /// Take the oldest item where it lies: `with ring.peek() as view:`. No copy is made.
     ///
     /// `view` is a read-only memoryview of the item, on a ring with a dtype an array. The item is
-    /// taken when the block begins, and its slot is free for another one when the block ends. As for
+    /// taken when the block begins, and its slot is free for another one when the block ends (on
+    /// "wait_free" at once). As for
     /// `claim`, nothing made of the view may be alive then.
     ///
     /// The block begins by waiting for an item as `get` does, and raises what that raises.

@@ -115,7 +115,6 @@ pub struct Side {
     /// Of a producer: all pops below are done, and here a run begins.
     pub(super) seen: u64,
     pub(super) sequence: u64,
-    pub(super) helps: u64,
     /// Attempts begun, elements done: what the place says too.
     begun: u64,
     done: u64,
@@ -224,7 +223,6 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
             missed: 0,
             seen: 0,
             sequence: read(&words.sequence),
-            helps: 0,
             begun: read(&words.begun),
             done: read(&words.done),
             home: fork_generation(),

@@ -616,7 +616,9 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
             .compare_exchange(word, claim, P::acq_rel(CLAIM))
             .is_ok()
         {
-            side.helps += u64::from(participant != side.participant);
+            if participant != side.participant {
+                self.helps.add();
+            }
             self.resolve(side.index(), claim);
         }
     }
