@@ -80,6 +80,7 @@ const NOT_MISSED: &[(&str, &str, &str)] = &[
 fn engine(module: &str) -> &'static str {
     match module {
         "spsc" => "spsc",
+        "wait_free" => "wait_free",
         _ => "turn",
     }
 }
