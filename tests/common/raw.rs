@@ -139,6 +139,11 @@ impl<E: Engine> RawQueue<E> {
         self.raw().positions()
     }
 
+    /// Whether the ring's own accounts agree. Nobody else may be active.
+    pub fn audit(&self) -> Result<(), String> {
+        self.raw().audit()
+    }
+
     /// What is inside. Nobody else may be active.
     pub fn left(&self) -> Vec<u64> {
         let mut left = Vec::new();
