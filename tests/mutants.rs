@@ -34,6 +34,19 @@ const CAUGHT: &[(&str, &str, &str)] = &[
     ("spsc", "SEAL_FENCE", "seal_fenced"),
     ("spsc", "SEAL_DONE", "seal_pop"),
     ("spsc", "FENCE_ASK", "seal_fenced"),
+    ("wait_free", "DECIDE", "reuse_1"),
+    ("wait_free", "TAKE_PART", "run_apart"),
+    ("wait_free", "CLAIM", "announced_lap"),
+    ("wait_free", "CONFIRM", "withdraw_race"),
+    ("wait_free", "COMPLETE", "announced_1"),
+    ("wait_free", "BLOCK_FENCE", "crossed_empty"),
+    ("wait_free", "BLOCK_LOOK", "crossed_empty"),
+    ("wait_free", "ANNOUNCE_CELL", "announced_1"),
+    ("wait_free", "ANNOUNCE_STATE", "announced_1"),
+    ("wait_free", "SEAL_MARK", "seal_push"),
+    ("wait_free", "JOIN", "join_2"),
+    ("wait_free", "PLACE_WRITE", "join_2"),
+    ("wait_free", "LEAVE", "reuse_1"),
     ("wait", "WAIT_CHECK", "wait_again"),
     ("wait", "WAIT_ANNOUNCE", "wait_both"),
     ("wait", "WAIT_LOOK", "wait_pop"),
@@ -42,7 +55,47 @@ const CAUGHT: &[(&str, &str, &str)] = &[
 ];
 
 /// Module, step, and why leaving it out changes nothing that can be seen here.
-const SURVIVE: &[(&str, &str, &str)] = &[];
+const SURVIVE: &[(&str, &str, &str)] = &[
+    ("wait_free", "HINT_MOVE", HINTS),
+    ("wait_free", "ROOM_MOVE", HINTS),
+    (
+        "wait_free",
+        "RESOLVE_SLOT",
+        "needs five operations of one participant beside a late helper: tests/model_shuttle/stopped.rs",
+    ),
+    (
+        "wait_free",
+        "ANNOUNCE",
+        "progress only: who announces makes its claims itself",
+    ),
+    (
+        "wait_free",
+        "ANNOUNCE_FENCE",
+        "progress only: when others begin to help",
+    ),
+    (
+        "wait_free",
+        "WITHDRAW",
+        "needs a help between its two halves: tests/model_shuttle/stopped.rs",
+    ),
+    (
+        "wait_free",
+        "RETIRE",
+        "progress only: the entry says that there is nothing more to help with",
+    ),
+    (
+        "wait_free",
+        "SEAL_ASK",
+        "progress only: the sealer marks the slot itself",
+    ),
+    (
+        "wait_free",
+        "SEAL_NOTE",
+        "a note of what the slots say: who asks them hears the same",
+    ),
+];
+const HINTS: &str = "an exchange that is not one moves the hint back at the most: a lower bound still; \
+     that the hint of the pops must be beyond a slot that is used again needs a lap, longer than any client here";
 
 /// Module, how the steps begin, and where else leaving them out is noticed:
 /// no model comes by.
@@ -57,7 +110,23 @@ const IN_SHARED_MEMORY: &str =
 
 /// Choices of an engine (`wait_free::CHOICES`), and the client that notices
 /// when one is undone; or why nobody does.
-const CHOICES: &[(&str, Result<&str, &str>)] = &[];
+const CHOICES: &[(&str, Result<&str, &str>)] = &[
+    ("OWN_RECORDS", Ok("announced_both")),
+    (
+        "SLOT_FIRST",
+        Err(
+            "an operation that was pending and is not decided below the slot is decided in it, \
+             or withdrawn, which makes the claim a dead one",
+        ),
+    ),
+    (
+        "DEAD_STAYS",
+        Err(
+            "progress only: a slot's word comes back in one phase, and each late helper may \
+             strike again",
+        ),
+    ),
+];
 
 /// For a step that nobody misses these show that it is come by.
 const SHOWN: &[&str] = &["announced_1", "run_apart", "seal_twice", "announced_2"];

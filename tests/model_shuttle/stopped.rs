@@ -100,6 +100,34 @@ impl Plan {
         }
     }
 
+    /// One thread announces as many pushes as two bits tell apart, and more,
+    /// while another is late with its help.
+    #[cfg(turtle_mutate)]
+    fn late(number: u64) -> Self {
+        let mut dice = Dice(number.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+        for _ in 0..4 {
+            dice.below(2);
+        }
+        let actor = |acts: Vec<Act>| Actor {
+            acts,
+            patience: 0,
+            stops: None,
+        };
+        let helper = if dice.below(2) == 0 {
+            Act::Push
+        } else {
+            Act::Pop
+        };
+        Self {
+            capacity: 8,
+            before: 0,
+            actors: vec![
+                actor(vec![Act::Push; 5 + dice.below(3) as usize]),
+                actor(vec![helper; 1 + dice.below(2) as usize]),
+            ],
+        }
+    }
+
     /// Own accesses of a call, at the most (as in `docs/cost.md`).
     fn bound(&self, actor: usize) -> u64 {
         let participants = (self.actors.len() + 1).next_power_of_two() as u64;
@@ -326,26 +354,7 @@ fn run(plan: &Plan, totals: &Totals) -> Result<Report, String> {
 
 /// Runs so many plans, one a schedule, by each scheduler.
 fn plans(seed: u64, schedules: usize) {
-    let sum = Arc::new(Mutex::new(Sum::default()));
-    let totals = Arc::new(Totals::default());
-    let next = Arc::new(AtomicU64::new(seed << 32));
-    let body = {
-        let totals = totals.clone();
-        move || run(&Plan::new(next.fetch_add(1, Relaxed)), &totals)
-    };
-    schedule(
-        RandomScheduler::new_from_seed(seed, schedules),
-        &"plans",
-        &sum,
-        body.clone(),
-    );
-    schedule(
-        PctScheduler::new_from_seed(seed, DEPTH, schedules),
-        &"plans",
-        &sum,
-        body,
-    );
-    let sum = sum.lock().unwrap();
+    let (sum, totals) = perform(seed, schedules, Plan::new);
     println!(
         "wait_free: {} executions, {} threads stopped, {} calls: {} Full, {} Empty, {} Closed, up to {} at once, at most {} accesses in a call",
         sum.executions,
@@ -360,6 +369,30 @@ fn plans(seed: u64, schedules: usize) {
     assert!(sum.wrong.is_empty(), "\n{}", sum.wrong.join("\n"));
     assert!(totals.stopped.load(Relaxed) as usize > schedules / 4);
     assert!(sum.full > 0 && sum.empty > 0 && sum.closed > 0 && sum.overlap > 1);
+}
+
+fn perform(seed: u64, schedules: usize, plan: fn(u64) -> Plan) -> (Sum, Arc<Totals>) {
+    let sum = Arc::new(Mutex::new(Sum::default()));
+    let totals = Arc::new(Totals::default());
+    let next = Arc::new(AtomicU64::new(seed << 32));
+    let body = {
+        let totals = totals.clone();
+        move || run(&plan(next.fetch_add(1, Relaxed)), &totals)
+    };
+    schedule(
+        RandomScheduler::new_from_seed(seed, schedules),
+        &"plans",
+        &sum,
+        body.clone(),
+    );
+    schedule(
+        PctScheduler::new_from_seed(seed, DEPTH, schedules),
+        &"plans",
+        &sum,
+        body,
+    );
+    let sum = std::mem::take(&mut *sum.lock().unwrap());
+    (sum, totals)
 }
 
 #[test]
@@ -377,4 +410,68 @@ fn wait_free_goes_on_whoever_stops_long_a() {
 #[ignore = "a long run: 600,000 executions"]
 fn wait_free_goes_on_whoever_stops_long_b() {
     plans(3, MANY);
+}
+
+/// What the models of `tests/mutants.rs` are too small for.
+#[cfg(turtle_mutate)]
+mod mutants {
+    use turtle_buffers::atomic::{Step, mutate};
+    use turtle_buffers::strategy::wait_free;
+
+    use super::{Plan, perform};
+
+    /// Whether random schedules notice that this step is left out: what they say.
+    fn left_out(name: &str, schedules: usize, plan: fn(u64) -> Plan) -> Option<String> {
+        let is_it = |step: &&Step| step.name() == name;
+        let mut all = wait_free::STEPS.iter().chain(wait_free::CHOICES);
+        mutate::leave_out(all.find(is_it).copied());
+        let run = std::panic::AssertUnwindSafe(|| perform(7, schedules, plan));
+        let outcome = std::panic::catch_unwind(run);
+        let times = mutate::times_left_out();
+        mutate::leave_out(None);
+        turtle_buffers::atomic::watch(None);
+        assert!(times > 0, "{name}: nobody comes by");
+        match outcome {
+            Ok((sum, _)) => {
+                let said = sum
+                    .wrong
+                    .first()
+                    .map(|text| text.lines().next().unwrap_or_default().to_string());
+                println!("without {name}: {said:?} in {} executions", sum.executions);
+                said
+            }
+            Err(_) => {
+                println!("without {name}: a panic");
+                Some("a panic".into())
+            }
+        }
+    }
+
+    #[test]
+    fn steps_that_only_many_calls_need_are_missed() {
+        for name in ["CONFIRM", "COMPLETE", "WITHDRAW", "CLAIM"] {
+            assert!(left_out(name, 6_000, Plan::new).is_some(), "{name}");
+        }
+        assert!(left_out("RESOLVE_SLOT", 40_000, Plan::late).is_some());
+    }
+
+    #[test]
+    #[ignore = "a survey"]
+    fn survey() {
+        for name in [
+            "HINT_MOVE",
+            "ROOM_MOVE",
+            "SLOT_FIRST",
+            "DEAD_STAYS",
+            "ANNOUNCE",
+            "RETIRE",
+            "SEAL_ASK",
+            "SEAL_NOTE",
+            "ANNOUNCE_FENCE",
+            "BLOCK_LOOK",
+            "OWN_RECORDS",
+        ] {
+            left_out(name, 20_000, Plan::new);
+        }
+    }
 }
