@@ -327,7 +327,7 @@ pub const HELPED: &[(&[u32], Program<'static>)] = &[
             capacity: 1,
             setup: &[Push(1)],
             threads: &[&[Pop], &[Push(2)], &[Push(3)]],
-            bound: 1,
+            bound: 2,
         },
     ),
     (
@@ -396,6 +396,28 @@ pub const HELPED: &[(&[u32], Program<'static>)] = &[
                 &[Push(2)],
                 &[Push(11), Push(12), Push(13), Push(14), Push(15)],
             ],
+            bound: 1,
+        },
+    ),
+    (
+        &[0, 0],
+        Program {
+            name: "helped_push",
+            hazard: "who has completed another's push pops what it does not see written",
+            capacity: 2,
+            setup: &[],
+            threads: &[&[Push(1)], &[Push(2), Pop]],
+            bound: 1,
+        },
+    ),
+    (
+        &[0, 0],
+        Program {
+            name: "helped_pop",
+            hazard: "who has completed another's pop writes to a cell that is still read",
+            capacity: 2,
+            setup: &[Push(1), Push(2)],
+            threads: &[&[Pop, Pop], &[Pop, Push(3), Push(4)]],
             bound: 1,
         },
     ),

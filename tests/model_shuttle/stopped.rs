@@ -449,10 +449,8 @@ mod mutants {
 
     #[test]
     fn steps_that_only_many_calls_need_are_missed() {
-        for name in ["CONFIRM", "COMPLETE", "WITHDRAW", "CLAIM"] {
-            assert!(left_out(name, 6_000, Plan::new).is_some(), "{name}");
-        }
         assert!(left_out("RESOLVE_SLOT", 40_000, Plan::late).is_some());
+        assert!(left_out("OWN_RECORDS", 2_000, Plan::new).is_some());
     }
 
     #[test]
@@ -468,8 +466,7 @@ mod mutants {
             "SEAL_ASK",
             "SEAL_NOTE",
             "ANNOUNCE_FENCE",
-            "BLOCK_LOOK",
-            "OWN_RECORDS",
+            "WITHDRAW",
         ] {
             left_out(name, 20_000, Plan::new);
         }

@@ -329,10 +329,9 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
             if turns > self.too_many() && self.withdraw(entry, sequence) {
                 break Err(Stop::Blocked); // the words are not a ring's any more
             }
-            let early = if skip(SLOT_FIRST) {
-                self.pending::<S>(side.position, 1)
-            } else {
-                None
+            let early = match skip(SLOT_FIRST) {
+                true => self.pending::<S>(side.position, 1),
+                false => None,
             };
             let slot = self.slot(side.index);
             let word = slot.load(P::acquire(SLOT_LOOK));
@@ -369,9 +368,9 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
                 None
             } else {
                 let length = if S == POP { fields.length(word) } else { 1 };
-                self.pending::<S>(side.position, length)
+                early.or_else(|| self.pending::<S>(side.position, length))
             };
-            let (whose, sequence) = early.or(whose).unwrap_or((me, sequence));
+            let (whose, sequence) = whose.unwrap_or((me, sequence));
             self.claim_for(side, word, whose, sequence);
         };
         announced.store(0, P::release(RETIRE));
