@@ -32,23 +32,26 @@ const CAPACITIES: [usize; 8] = [1, 2, 3, 5, 7, 8, 100, 1024];
 fn one_of_each<T: Send, S: Engine>(
     capacity: usize,
 ) -> (Ring<T, S>, Producer<T, S>, Consumer<T, S>) {
-    let ring = Ring::new(capacity).unwrap();
+    let ring = support::ring(capacity);
     let sides = (ring.producer().unwrap(), ring.consumer().unwrap());
     (ring, sides.0, sides.1)
 }
 
 /// One test for each body: `file::body` over the engine.
 macro_rules! typed {
-    ($engine:ty: $($file:ident { $($body:ident,)+ })+) => {$(
+    ($engine:ty, $patience:expr; $($file:ident { $($body:ident,)+ })+) => {$(
         mod $file {
-            $(#[test] fn $body() { crate::$file::$body::<$engine>(); })+
+            $(#[test] fn $body() {
+                crate::support::set_patience($patience);
+                crate::$file::$body::<$engine>();
+            })+
         }
     )+};
 }
 
 macro_rules! typed_bodies {
-    ($engine:ty) => {
-        typed! { $engine:
+    ($engine:ty, $patience:expr) => {
+        typed! { $engine, $patience;
             order {
                 capacity_is_exact,
                 values_come_out_in_order_whatever_the_fill,
@@ -149,7 +152,7 @@ macro_rules! erased_bodies {
 macro_rules! suite {
     ($(($variant:ident, $module:ident, $engine:ident),)+) => {$(
         mod $module {
-            typed_bodies!(turtle_buffers::strategy::$engine);
+            typed_bodies!(turtle_buffers::strategy::$engine, None);
             erased_bodies!(turtle_buffers::Strategy::$variant);
         }
     )+};
@@ -158,5 +161,15 @@ turtle_buffers::for_each_strategy!(suite);
 
 /// The engine chosen at run time is one more engine to its users.
 mod any {
-    typed_bodies!(turtle_buffers::strategy::Any);
+    typed_bodies!(turtle_buffers::strategy::Any, None);
+}
+
+/// Every call lets others help.
+mod wait_free_announced {
+    typed_bodies!(turtle_buffers::strategy::WaitFree, Some(0));
+}
+
+/// Each call tries once alone.
+mod wait_free_impatient {
+    typed_bodies!(turtle_buffers::strategy::WaitFree, Some(1));
 }

@@ -5,11 +5,15 @@
 //!
 //! `RUSTFLAGS="--cfg shuttle" cargo test --release --test model_shuttle`
 //!
+//! A million and more executions with stopped threads: `-- --ignored`
+//!
 //! Not shown here: memory orderings (shuttle takes all for sequentially
 //! consistent), and schedules that were not drawn.
 #![cfg(shuttle)]
 
 mod common;
+#[path = "model_shuttle/stopped.rs"]
+mod stopped;
 
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
@@ -21,8 +25,10 @@ use common::thread;
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use shuttle::{Config, Runner};
 use turtle_buffers::check::{Log, Op, Recorder, Report, Spec, check};
-use turtle_buffers::strategy::{Arity, Engine, Spsc, Turn};
-use turtle_buffers::{Batch, Consumer, PopError, Producer, Ring, TryPopError, TryPushError};
+use turtle_buffers::strategy::{Arity, Engine, Spsc, Turn, WaitFree};
+use turtle_buffers::{
+    Batch, Consumer, Options, PopError, Producer, Ring, TryPopError, TryPushError,
+};
 
 /// Programs a kind, and schedules of each by each scheduler.
 const PROGRAMS: u64 = 60;
@@ -60,6 +66,8 @@ struct Program {
     /// A thread that closes while the others are at it. Without it the ring
     /// is closed when the producers have ended.
     closer: bool,
+    /// Of engines that are helped; 0: every call is announced.
+    patience: u32,
 }
 
 /// A small generator, so that a program is known by its number.
@@ -110,12 +118,19 @@ impl Program {
             puts,
             gets,
             closer,
+            patience: [0, 1, 8][number as usize % 3],
         }
     }
 
     /// Runs it once and checks what was recorded.
     fn run<E: Engine>(&self) -> Result<Report, String> {
-        let ring = Ring::<u64, E>::new(self.capacity).unwrap();
+        let options = Options {
+            capacity: self.capacity,
+            max_threads: 2,
+            patience: Some(self.patience),
+            ..Options::default()
+        };
+        let ring = Ring::<u64, E>::with_options(&options).unwrap();
         let recorder = Recorder::new();
         let mut producing = Vec::new();
         for (number, puts) in self.puts.iter().enumerate() {
@@ -444,6 +459,11 @@ fn turn_histories_are_those_of_a_queue_and_nobody_sleeps_for_ever() {
 #[test]
 fn spsc_histories_are_those_of_a_queue_and_nobody_sleeps_for_ever() {
     all_explained::<Spsc>(false);
+}
+
+#[test]
+fn wait_free_histories_are_those_of_a_queue_and_nobody_sleeps_for_ever() {
+    all_explained::<WaitFree>(false);
 }
 
 /// As many elements as waiting pops, and nobody else pops: a wake-up that was

@@ -37,6 +37,11 @@ enum Call {
     NewHandles,
 }
 
+/// Of engines that are helped; 0: every call is announced.
+fn patiences() -> impl proptest::strategy::Strategy<Value = Option<u32>> {
+    prop_oneof![Just(None), Just(Some(0)), Just(Some(1))]
+}
+
 fn calls() -> impl proptest::strategy::Strategy<Value = Vec<Call>> {
     let popping = prop_oneof![
         4 => Just(Call::TryPop),
@@ -170,12 +175,13 @@ impl Iterator for Short {
 }
 impl ExactSizeIterator for Short {}
 
-fn typed(strategy: Strategy, capacity: usize, calls: &[Call]) {
-    let ring: Ring<u64> = RingBuffer::builder()
-        .strategy(strategy)
-        .capacity(capacity)
-        .build()
-        .unwrap();
+fn typed(strategy: Strategy, capacity: usize, patience: Option<u32>, calls: &[Call]) {
+    let builder = RingBuffer::builder().strategy(strategy).capacity(capacity);
+    let builder = match patience {
+        Some(attempts) => builder.patience(attempts),
+        None => builder,
+    };
+    let ring: Ring<u64> = builder.build().unwrap();
     let mut tx = ring.producer().unwrap();
     let mut rx = ring.consumer().unwrap();
     let mut model = Model {
@@ -329,12 +335,13 @@ fn typed(strategy: Strategy, capacity: usize, calls: &[Call]) {
 }
 
 /// The erased face, with records of varying length, does the same.
-fn erased(strategy: Strategy, capacity: usize, calls: &[Call]) {
+fn erased(strategy: Strategy, capacity: usize, patience: Option<u32>, calls: &[Call]) {
     let options = Options {
         strategy: Some(strategy),
         capacity,
         elem_size: 40,
         records: true,
+        patience,
         ..Options::default()
     };
     // SAFETY: no hook.
@@ -485,12 +492,20 @@ macro_rules! suite {
             proptest! {
                 #![proptest_config(config())]
                 #[test]
-                fn typed_answers_are_the_models(capacity in 1_usize..10, calls in calls()) {
-                    typed(Strategy::$variant, capacity, &calls);
+                fn typed_answers_are_the_models(
+                    capacity in 1_usize..10,
+                    patience in patiences(),
+                    calls in calls(),
+                ) {
+                    typed(Strategy::$variant, capacity, patience, &calls);
                 }
                 #[test]
-                fn erased_answers_are_the_models(capacity in 1_usize..10, calls in calls()) {
-                    erased(Strategy::$variant, capacity, &calls);
+                fn erased_answers_are_the_models(
+                    capacity in 1_usize..10,
+                    patience in patiences(),
+                    calls in calls(),
+                ) {
+                    erased(Strategy::$variant, capacity, patience, &calls);
                 }
             }
         }

@@ -147,7 +147,7 @@ pub(crate) fn nothing_is_lost_nothing_comes_twice<S: Engine>() {
     for (producers, consumers) in crowds::<S>() {
         for capacity in [1, 3, 64] {
             let share = ELEMENTS / if capacity == 1 { 8 } else { 2 } / producers as u64;
-            let ring = Ring::<Torn, S>::new(capacity).unwrap();
+            let ring = support::ring::<Torn, S>(capacity);
             let pushers: Vec<_> = (0..producers)
                 .map(|id| {
                     let mut tx = ring.producer().unwrap();
@@ -339,7 +339,7 @@ fn recorded<S: Engine>(
     abandons: bool,
 ) -> Report {
     let recorder = Recorder::new();
-    let ring = Ring::<u64, S>::new(capacity).unwrap();
+    let ring = support::ring::<u64, S>(capacity);
     let next = AtomicU64::new(0);
     let pushing = AtomicU64::new(producers as u64);
     let done = AtomicBool::new(false);
@@ -457,7 +457,7 @@ pub(crate) fn closing_in_the_middle_is_exact<S: Engine>() {
 
 /// Handles come and go while others work.
 pub(crate) fn handles_may_change_hands<S: Engine>() {
-    let ring = Ring::<u64, S>::new(4).unwrap();
+    let ring = support::ring::<u64, S>(4);
     let share = ELEMENTS / 20;
     let pusher = {
         let ring = ring.clone();
@@ -491,3 +491,18 @@ macro_rules! suite {
     )+};
 }
 turtle_buffers::for_each_strategy!(suite);
+
+/// Who is helped: each call lets others help, or tries once alone.
+macro_rules! helped {
+    ($($module:ident: $patience:expr,)+) => {$(
+        mod $module {
+            use turtle_buffers::strategy::WaitFree as Under;
+            fn set() { crate::support::set_patience(Some($patience)); }
+            #[test] fn nothing_is_lost_nothing_comes_twice() { set(); crate::nothing_is_lost_nothing_comes_twice::<Under>(); }
+            #[test] fn every_answer_is_explained() { set(); crate::every_answer_is_explained::<Under>(); }
+            #[test] fn closing_in_the_middle_is_exact() { set(); crate::closing_in_the_middle_is_exact::<Under>(); }
+            #[test] fn handles_may_change_hands() { set(); crate::handles_may_change_hands::<Under>(); }
+        }
+    )+};
+}
+helped! { wait_free_announced: 0, wait_free_impatient: 1, }

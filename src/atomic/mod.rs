@@ -25,6 +25,8 @@ mod order;
 #[cfg(turtle_trace)]
 pub mod trace;
 
+#[cfg(shuttle)]
+pub use backend::watch;
 pub use backend::{
     Gate, GateWait, IN_FLIGHT_LOOKS, LEAST_SLOTS, SPINS, Tracker, YIELDS, light_barrier, pause,
     prefetch_read, prefetch_write, yield_now,

@@ -4,9 +4,32 @@
 
 use shuttle::sync::atomic::{AtomicU64, Ordering};
 use shuttle::sync::{Condvar, Mutex};
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 
 pub(super) use shuttle::sync::atomic::fence;
+
+/// What is told of every access.
+type Watcher = Rc<dyn Fn()>;
+
+thread_local! {
+    // All threads of a model are one thread of the system.
+    static WATCHER: RefCell<Option<Watcher>> = const { RefCell::new(None) };
+}
+
+/// Calls `watcher` in each thread of the model before each of its accesses of
+/// shared words: it may count them, or stop the thread there.
+pub fn watch(watcher: Option<Watcher>) {
+    WATCHER.set(watcher);
+}
+
+fn told() {
+    let watcher = WATCHER.with_borrow(Clone::clone);
+    if let Some(watcher) = watcher {
+        watcher();
+    }
+}
 
 #[derive(Debug)]
 #[repr(transparent)]
@@ -17,9 +40,11 @@ impl RawWord {
         Self(AtomicU64::new(value))
     }
     pub(super) fn load(&self, order: Ordering) -> u64 {
+        told();
         self.0.load(order)
     }
     pub(super) fn store(&self, value: u64, order: Ordering) {
+        told();
         self.0.store(value, order);
     }
     pub(super) fn compare_exchange(
@@ -29,12 +54,15 @@ impl RawWord {
         success: Ordering,
         failure: Ordering,
     ) -> Result<u64, u64> {
+        told();
         self.0.compare_exchange(current, new, success, failure)
     }
     pub(super) fn fetch_or(&self, bits: u64, order: Ordering) -> u64 {
+        told();
         self.0.fetch_or(bits, order)
     }
     pub(super) fn fetch_add(&self, n: u64, order: Ordering) -> u64 {
+        told();
         self.0.fetch_add(n, order)
     }
 }

@@ -194,7 +194,9 @@ use super::{
     Arity, Direction, Engine, Geometry, Lease, Left, PopRefusal, PushRefusal, RawRing, Shape,
     Standing, Strategy, Traits,
 };
-use crate::atomic::{Padded, Profile, Tracker, Tuned, Word, prefetch_read, prefetch_write};
+use crate::atomic::{
+    Padded, Profile, Step, Tracker, Tuned, Word, mutate::skip, prefetch_read, prefetch_write,
+};
 use crate::error::BuildError;
 
 crate::steps! {
@@ -317,6 +319,17 @@ crate::steps! {
     /// Observer reads whether it is sealed.
     LOOK_CLOSED;
 }
+
+/// Choices that a mutant undoes, one at a time (`tests/mutants.rs`). They are no
+/// accesses, and cost nothing elsewhere.
+#[doc(hidden)]
+pub const CHOICES: &[Step] = &[SLOT_FIRST, OWN_RECORDS, DEAD_STAYS];
+/// A helper reads the slot before the record (I4).
+const SLOT_FIRST: Step = Step::new("SLOT_FIRST");
+/// Each side has records of its own (I6).
+const OWN_RECORDS: Step = Step::new("OWN_RECORDS");
+/// A dead claim is overwritten, not rolled back (I5).
+const DEAD_STAYS: Step = Step::new("DEAD_STAYS");
 
 /// The engine's name: `Ring<T, WaitFree>`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -526,7 +539,8 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
     /// The entry of a participant's operation; any numbers are brought into range.
     fn entry(&self, participant: usize, side: usize, sequence: u64) -> &Entry {
         let participant = participant & (self.participants - 1);
-        let index = (side & 1) * self.participants + participant;
+        let row = if skip(OWN_RECORDS) { 0 } else { side & 1 };
+        let index = row * self.participants + participant;
         // SAFETY: two rows of `participants` records.
         let record = unsafe { &*self.records.as_ptr().add(index) };
         &record.entries[(sequence & 1) as usize]

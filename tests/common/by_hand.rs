@@ -17,7 +17,7 @@ pub fn clients<E: Engine>() -> Vec<Client> {
     let many = promises.producers == Arity::Many && promises.consumers == Arity::Many;
     let mut all = one_to_one::<E>(promises.name == "turn");
     if many {
-        all.extend(many_to_many::<E>());
+        all.extend(many_to_many::<E>(promises.name == "turn"));
     }
     all.extend(super::waiting::clients::<E>(many));
     all
@@ -44,10 +44,13 @@ pub(super) fn client(
     }
 }
 
+/// What only an engine with `Busy` does comes last in each list.
+fn lists(busy: bool) -> impl Fn(&'static [&'static str], usize) -> &'static [&'static str] {
+    move |all, without| if busy { all } else { &all[..without] }
+}
+
 fn one_to_one<E: Engine>(busy: bool) -> Vec<Client> {
-    // What only an engine with `Busy` does comes last in each list.
-    let list =
-        |all: &'static [&'static str], without: usize| if busy { all } else { &all[..without] };
+    let list = lists(busy);
     vec![
         client(
             "crossed_empty",
@@ -147,33 +150,61 @@ fn one_to_one<E: Engine>(busy: bool) -> Vec<Client> {
     ]
 }
 
-fn many_to_many<E: Engine>() -> Vec<Client> {
+fn many_to_many<E: Engine>(busy: bool) -> Vec<Client> {
+    let list = lists(busy);
     vec![
         client(
             "void_full",
             "a void slot is cleared twice, or never",
             3,
-            &[
-                "ok | empty | left 1",
-                "ok | 1 | left -",
-                "ok | busy | left 1",
-                "busy | empty | left -",
-            ],
+            list(
+                &[
+                    "ok | empty | left 1",
+                    "ok | 1 | left -",
+                    "ok | busy | left 1",
+                    "busy | empty | left -",
+                ],
+                2,
+            ),
             void_full::<E>,
         ),
         client(
             "abandon_reuse",
             "a slot is written anew while its abandoned claim is",
             3,
-            &[
-                "busy | ok | left 1",
-                "busy | full | left -",
-                "empty | ok | left 1",
-                "empty | full | left -",
-            ],
+            // Where an abandoned claim leaves no trace the rest is not seen.
+            list(
+                &[
+                    "empty | ok | left 1",
+                    "busy | ok | left 1",
+                    "busy | full | left -",
+                    "empty | full | left -",
+                ],
+                1,
+            ),
             abandon_reuse::<E>,
         ),
     ]
+}
+
+/// For engines that give places to their participants.
+pub fn joining<E: Engine>() -> Client {
+    client(
+        "join_2",
+        "two producers get one place",
+        3,
+        &["ok | ok | left 1,2", "ok | ok | left 2,1"],
+        || {
+            let queue = RawQueue::<E>::with(2, 2);
+            let other = thread::spawn({
+                let queue = queue.clone();
+                move || queue.pusher().push(1)
+            });
+            let mine = queue.pusher().push(2);
+            let other = other.join().unwrap();
+            format!("{other} | {mine} | {}", left(&queue.left()))
+        },
+    )
 }
 
 fn crossed_empty<E: Engine>() -> String {

@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use turtle_buffers::atomic::{Step, Weakened, mutate};
-use turtle_buffers::strategy::{Spsc, Turn, WaitFree, spsc, turn};
+use turtle_buffers::strategy::{Spsc, Turn, WaitFree, spsc, turn, wait_free};
 use turtle_buffers::wait;
 
 use super::clients::{Client, clients};
@@ -100,6 +100,8 @@ pub fn all_steps() -> impl Iterator<Item = Step> {
     turn::STEPS
         .iter()
         .chain(spsc::STEPS)
+        .chain(wait_free::STEPS)
+        .chain(wait_free::CHOICES)
         .chain(wait::STEPS)
         .copied()
 }

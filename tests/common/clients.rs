@@ -216,6 +216,213 @@ pub const PROGRAMS: &[Program<'static>] = &[
     },
 ];
 
+/// Programs for an engine that is helped, and the patience of each thread (none:
+/// the usual one). At 0 every call is announced, and whoever comes to its
+/// position completes it.
+pub const HELPED: &[(&[u32], Program<'static>)] = &[
+    (
+        &[],
+        Program {
+            name: "run_apart",
+            hazard: "two consumers take a run apart",
+            capacity: 3,
+            setup: &[PushCopies(&[1, 2, 3])],
+            threads: &[&[Pop], &[Pop, Pop]],
+            bound: 3,
+        },
+    ),
+    (
+        &[],
+        Program {
+            name: "run_rest",
+            hazard: "the rest of a run is taken whole, part of it having been taken",
+            capacity: 4,
+            setup: &[PushCopies(&[1, 2, 3])],
+            threads: &[&[Pop], &[PopCopies(2)], &[Push(4)]],
+            bound: 2,
+        },
+    ),
+    (
+        &[],
+        Program {
+            name: "run_comes",
+            hazard: "a run is pushed while it is taken apart",
+            capacity: 3,
+            setup: &[],
+            threads: &[&[PushCopies(&[1, 2])], &[Pop], &[PopCopies(2)]],
+            bound: 2,
+        },
+    ),
+    (
+        &[0, 0],
+        Program {
+            name: "announced_1",
+            hazard: "an announced push and an announced pop at one slot",
+            capacity: 1,
+            setup: &[],
+            threads: &[&[Push(1), Push(2)], &[Pop, Pop]],
+            bound: 2,
+        },
+    ),
+    (
+        &[0, 0],
+        Program {
+            name: "announced_2",
+            hazard: "two announced pushes at one position",
+            capacity: 2,
+            setup: &[],
+            threads: &[&[Push(1)], &[Push(2)]],
+            bound: 3,
+        },
+    ),
+    (
+        &[0, 0],
+        Program {
+            name: "announced_pops",
+            hazard: "two announced pops of one element",
+            capacity: 2,
+            setup: &[Push(1)],
+            threads: &[&[Pop], &[Pop]],
+            bound: 3,
+        },
+    ),
+    (
+        &[8, 8, 0],
+        Program {
+            name: "help_race",
+            hazard: "two helpers and the announcer at one position",
+            capacity: 3,
+            setup: &[],
+            threads: &[&[Push(1)], &[Push(2)], &[Push(3)]],
+            bound: 1,
+        },
+    ),
+    (
+        &[8, 8, 0],
+        Program {
+            name: "help_race_pop",
+            hazard: "two helpers and the announcer at one element",
+            capacity: 3,
+            setup: &[Push(1), Push(2)],
+            threads: &[&[Pop], &[Pop], &[Pop]],
+            bound: 1,
+        },
+    ),
+    (
+        &[8, 8, 0],
+        Program {
+            name: "withdraw_race",
+            hazard: "a pop of an empty ring is taken back while a push comes and another pop helps it",
+            capacity: 2,
+            setup: &[],
+            threads: &[&[Push(1)], &[Pop], &[Pop]],
+            bound: 1,
+        },
+    ),
+    (
+        &[8, 8, 0],
+        Program {
+            name: "withdraw_full",
+            hazard: "a push to a full ring is taken back while room comes and another push helps it",
+            capacity: 1,
+            setup: &[Push(1)],
+            threads: &[&[Pop], &[Push(2)], &[Push(3)]],
+            bound: 2,
+        },
+    ),
+    (
+        &[0, 0],
+        Program {
+            name: "announced_run",
+            hazard: "announced pops take a run apart",
+            capacity: 3,
+            setup: &[PushCopies(&[1, 2, 3])],
+            threads: &[&[Pop], &[Pop, Pop]],
+            bound: 2,
+        },
+    ),
+    (
+        &[0, 8, 8],
+        Program {
+            name: "announced_rest",
+            hazard: "an announced pop, the rest of its run, and a push behind it",
+            capacity: 4,
+            setup: &[PushCopies(&[1, 2, 3])],
+            threads: &[&[Pop], &[PopCopies(2)], &[Push(4)]],
+            bound: 1,
+        },
+    ),
+    (
+        &[0, 0],
+        Program {
+            name: "announced_comes",
+            hazard: "an announced push of a run, and two pops of it",
+            capacity: 3,
+            setup: &[],
+            threads: &[&[PushCopies(&[1, 2])], &[Pop, Pop]],
+            bound: 1,
+        },
+    ),
+    (
+        &[0, 8, 8],
+        Program {
+            name: "announced_seal",
+            hazard: "an announced push is completed after a consumer was told Closed",
+            capacity: 2,
+            setup: &[],
+            threads: &[&[Push(1)], &[Seal], &[Pop, Pop]],
+            bound: 1,
+        },
+    ),
+    (
+        &[0, 0],
+        Program {
+            name: "announced_both",
+            hazard: "each thread announces on both sides",
+            capacity: 1,
+            setup: &[],
+            threads: &[&[Push(1), Pop], &[Push(2), Pop]],
+            bound: 2,
+        },
+    ),
+    (
+        &[8, 0],
+        Program {
+            name: "announced_lap",
+            hazard: "a helper is late by as many operations as a claim can tell apart",
+            capacity: 5,
+            setup: &[],
+            threads: &[
+                &[Push(2)],
+                &[Push(11), Push(12), Push(13), Push(14), Push(15)],
+            ],
+            bound: 1,
+        },
+    ),
+    (
+        &[0, 0],
+        Program {
+            name: "helped_push",
+            hazard: "who has completed another's push pops what it does not see written",
+            capacity: 2,
+            setup: &[],
+            threads: &[&[Push(1)], &[Push(2), Pop]],
+            bound: 1,
+        },
+    ),
+    (
+        &[0, 0],
+        Program {
+            name: "helped_pop",
+            hazard: "who has completed another's pop writes to a cell that is still read",
+            capacity: 2,
+            setup: &[Push(1), Push(2)],
+            threads: &[&[Pop, Pop], &[Pop, Push(3), Push(4)]],
+            bound: 1,
+        },
+    ),
+];
+
 /// A client together with what it may do.
 pub struct Client {
     /// Its name in the tables.
@@ -263,7 +470,37 @@ pub fn clients<E: Engine>() -> Vec<Client> {
         })
         .collect();
     all.extend(by_hand::clients::<E>());
+    for client in &mut all {
+        client.bound -= usize::from(is_large(traits.name, client.name));
+    }
+    if promise.helps {
+        all.push(by_hand::joining::<E>());
+        all.extend(HELPED.iter().map(|(patiences, program)| Client {
+            name: program.name,
+            hazard: program.hazard,
+            bound: program.bound,
+            allowed: program.allowed(promise),
+            rare: rare(traits.name, program.name),
+            // What takes more preemptions than these bounds is not seen.
+            exact: false,
+            waits: false,
+            body: Box::new(|| program.run_with::<E>(patiences)),
+        }));
+    }
     all
+}
+
+/// Clients that take one preemption less on an engine with so many accesses.
+fn is_large(engine: &str, client: &str) -> bool {
+    let large = [
+        "producers_full",
+        "seal_full",
+        "straight_many",
+        "copies_wrap",
+        "wait_both",
+        "close_race",
+    ];
+    engine == "wait_free" && large.contains(&client)
 }
 
 /// Allowed outcomes that an engine never has.

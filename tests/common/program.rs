@@ -3,7 +3,7 @@
 
 use turtle_buffers::strategy::{Arity, Engine};
 
-use super::raw::{Popper, Pusher, RawQueue};
+use super::raw::{Popper, Pusher, RawQueue, USUAL_PATIENCE};
 use super::spec::Promise;
 use super::{Answer, line, thread};
 
@@ -87,6 +87,15 @@ impl Program<'static> {
             && (consumers == Arity::Many || sides(Op::pops) <= 1)
     }
 
+    /// Threads of the side that has more of them.
+    fn participants(&self) -> usize {
+        let sides = |side: fn(Op) -> bool| {
+            let takes_part = |ops: &&&[Op]| ops.iter().any(|op| side(*op));
+            self.threads.iter().filter(takes_part).count()
+        };
+        sides(Op::pushes).max(sides(Op::pops)).max(1)
+    }
+
     /// Whether a call is of several elements.
     pub fn has_batches(&self) -> bool {
         let mut calls = self.threads.iter().copied().flatten().chain(self.setup);
@@ -100,14 +109,21 @@ impl Program<'static> {
 
     /// Runs it once on the engine `E`.
     pub fn run<E: Engine>(&self) -> String {
-        let queue = RawQueue::<E>::new(self.capacity);
+        self.run_with::<E>(&[])
+    }
+
+    /// Runs it once with these patiences of its threads (none: the usual ones).
+    pub fn run_with<E: Engine>(&self, patiences: &[u32]) -> String {
+        let patience = |thread: usize| *patiences.get(thread).unwrap_or(&USUAL_PATIENCE);
+        let queue = RawQueue::<E>::with(self.capacity, self.participants());
         perform(&mut Hands::new(&queue, self.setup), self.setup);
         let (last, others) = self.threads.split_last().expect("a program has threads");
-        let mut hands = Hands::new(&queue, last);
-        let running: Vec<_> = others
-            .iter()
-            .map(|ops| {
-                let mut hands = Hands::new(&queue, ops);
+        // Its participants are the first ones.
+        let mut hands = Hands::new(&queue.patient(patience(others.len())), last);
+        let running: Vec<_> = (0..)
+            .zip(others)
+            .map(|(thread, ops)| {
+                let mut hands = Hands::new(&queue.patient(patience(thread)), ops);
                 let ops = *ops;
                 thread::spawn(move || perform(&mut hands, ops))
             })

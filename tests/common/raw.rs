@@ -9,20 +9,8 @@ use turtle_buffers::strategy::{Engine, Geometry, Lease, PopRefusal, PushRefusal,
 
 use super::Answer;
 
-thread_local! {
-    static PATIENCE: std::cell::Cell<u32> = const { std::cell::Cell::new(8) };
-}
-
-fn patience() -> u32 {
-    PATIENCE.get()
-}
-
-/// Sets how long engines that can be helped try alone, in the rings that this
-/// thread makes from now on.
-#[allow(dead_code)] // not every suite uses it
-pub fn set_patience(patience: u32) {
-    PATIENCE.set(patience);
-}
+/// How often engines that can be helped try alone, unless a client says otherwise.
+pub const USUAL_PATIENCE: u32 = 8;
 
 /// The algorithm of an engine over words.
 pub type Algorithm<E> = <E as Engine>::Raw<Typed<u64>>;
@@ -50,20 +38,29 @@ impl<R: RawRing<Typed<u64>>> Drop for Region<R> {
 
 /// A ring of `u64`. Clones are the same ring; drop the last one in the thread
 /// that has joined all others.
-pub struct RawQueue<E: Engine>(Arc<Region<Algorithm<E>>>);
+pub struct RawQueue<E: Engine> {
+    region: Arc<Region<Algorithm<E>>>,
+    geometry: Geometry<Typed<u64>>,
+    raw: Algorithm<E>,
+}
 
 impl<E: Engine> Clone for RawQueue<E> {
     fn clone(&self) -> Self {
-        Self(self.0.clone())
+        self.patient(self.geometry.patience)
     }
 }
 
 impl<E: Engine> RawQueue<E> {
     /// An empty ring.
     pub fn new(capacity: usize) -> Self {
+        Self::with(capacity, 4) // what no client exceeds
+    }
+
+    /// An empty ring for so many producers and so many consumers.
+    pub fn with(capacity: usize, participants: usize) -> Self {
         let mut geometry = Geometry::new(capacity, Typed::new(), false);
-        geometry.participants = 4; // what no client exceeds
-        geometry.patience = patience();
+        geometry.participants = participants;
+        geometry.patience = USUAL_PATIENCE;
         Self::of(geometry)
     }
 
@@ -71,16 +68,36 @@ impl<E: Engine> RawQueue<E> {
     pub fn of(geometry: Geometry<Typed<u64>>) -> Self {
         let layout = Algorithm::<E>::footprint(&geometry).expect("a small ring");
         // SAFETY: the layout is not empty; zeroed, fresh, and of the footprint.
-        let (base, raw) = unsafe {
+        let (base, raw, own) = unsafe {
             let base = NonNull::new(alloc_zeroed(layout)).expect("memory");
             Algorithm::<E>::init(base, &geometry);
-            (base, Algorithm::<E>::attach(base, &geometry))
+            let raw = Algorithm::<E>::attach(base, &geometry);
+            (base, raw, Algorithm::<E>::attach(base, &geometry))
         };
-        Self(Arc::new(Region { base, layout, raw }))
+        Self {
+            region: Arc::new(Region { base, layout, raw }),
+            geometry,
+            raw: own,
+        }
+    }
+
+    /// The same ring for a thread of this patience: handles that are made from
+    /// it give up trying alone after so many attempts.
+    pub fn patient(&self, patience: u32) -> Self {
+        let mut geometry = self.geometry;
+        geometry.patience = patience;
+        // SAFETY: a ring of this geometry was made there, and lives as long as
+        // the region; the patience is no part of it.
+        let raw = unsafe { Algorithm::<E>::attach(self.region.base, &geometry) };
+        Self {
+            region: self.region.clone(),
+            geometry,
+            raw,
+        }
     }
 
     fn raw(&self) -> &Algorithm<E> {
-        &self.0.raw
+        &self.raw
     }
 
     /// A producer. The client keeps to the engine's arity.
@@ -120,6 +137,11 @@ impl<E: Engine> RawQueue<E> {
     /// Elements pushed and popped.
     pub fn positions(&self) -> (u64, u64) {
         self.raw().positions()
+    }
+
+    /// Whether the ring's own accounts agree. Nobody else may be active.
+    pub fn audit(&self) -> Result<(), String> {
+        self.raw().audit()
     }
 
     /// What is inside. Nobody else may be active.

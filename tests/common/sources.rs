@@ -25,7 +25,11 @@ pub const MODULES: &[Module] = &[
     },
     Module {
         name: "wait_free",
-        text: include_str!("../../src/strategy/wait_free.rs"),
+        text: concat!(
+            include_str!("../../src/strategy/wait_free.rs"),
+            include_str!("../../src/strategy/wait_free/slow.rs"),
+            include_str!("../../src/strategy/wait_free/places.rs"),
+        ),
         steps: turtle_buffers::strategy::wait_free::STEPS,
     },
     Module {

@@ -24,6 +24,8 @@ pub struct Promise {
     pub runs_end: bool,
     /// A batch is several decisions: those of others may come between.
     pub piecewise: bool,
+    /// It has a patience, and others complete what is announced after it.
+    pub helps: bool,
 }
 
 impl Promise {
@@ -46,18 +48,21 @@ pub fn promise(engine: &str) -> Promise {
             late_close: false,
             runs_end: false,
             piecewise: false,
+            helps: false,
         },
         "spsc" => Promise {
             busy: false,
             late_close: true,
             runs_end: false,
             piecewise: false,
+            helps: false,
         },
         "wait_free" => Promise {
             busy: false,
             late_close: false,
             runs_end: false,
             piecewise: true,
+            helps: true,
         },
         other => panic!("no promise is written down for {other}"),
     }

@@ -11,6 +11,16 @@ use super::by_hand::client;
 use super::clients::{Client, traits};
 use super::thread;
 
+/// An empty ring for two on each side.
+fn ring<T: Send, E: Engine>(capacity: usize) -> Ring<T, E> {
+    let options = Options {
+        capacity,
+        max_threads: 2,
+        ..Options::default()
+    };
+    Ring::with_options(&options).unwrap()
+}
+
 /// All of them, with those for many on each side if asked.
 pub fn clients<E: Engine>(many: bool) -> Vec<Client> {
     let mut all = vec![
@@ -145,7 +155,7 @@ impl Drop for Token {
 
 fn drops<E: Engine>() -> String {
     let dropped = Arc::new(Mutex::new(0));
-    let ring = Ring::<Token, E>::new(2).unwrap();
+    let ring = ring::<Token, E>(2);
     let (mut producer, mut consumer) = (ring.producer().unwrap(), ring.consumer().unwrap());
     let other = thread::spawn({
         let dropped = dropped.clone();
@@ -183,7 +193,7 @@ fn say_push(pushed: Result<(), PushError<u64>>) -> &'static str {
 }
 
 fn wait_pop<E: Engine>() -> String {
-    let ring = Ring::<u64, E>::new(1).unwrap();
+    let ring = ring::<u64, E>(1);
     let (mut producer, mut consumer) = (ring.producer().unwrap(), ring.consumer().unwrap());
     let other = thread::spawn(move || producer.try_push(1).unwrap());
     let mine = say_pop(consumer.pop());
@@ -192,7 +202,7 @@ fn wait_pop<E: Engine>() -> String {
 }
 
 fn wait_push<E: Engine>() -> String {
-    let ring = Ring::<u64, E>::new(1).unwrap();
+    let ring = ring::<u64, E>(1);
     let (mut producer, mut consumer) = (ring.producer().unwrap(), ring.consumer().unwrap());
     producer.try_push(1).unwrap();
     let other = thread::spawn(move || (consumer.try_pop().unwrap(), consumer));
@@ -202,7 +212,7 @@ fn wait_push<E: Engine>() -> String {
 }
 
 fn wait_both<E: Engine>() -> String {
-    let ring = Ring::<u64, E>::new(1).unwrap();
+    let ring = ring::<u64, E>(1);
     let (mut producer, mut consumer) = (ring.producer().unwrap(), ring.consumer().unwrap());
     let other =
         thread::spawn(move || [say_push(producer.push(1)), say_push(producer.push(2))].join(","));
@@ -211,7 +221,7 @@ fn wait_both<E: Engine>() -> String {
 }
 
 fn wait_runs<E: Engine>() -> String {
-    let ring = Ring::<u64, E>::new(2).unwrap();
+    let ring = ring::<u64, E>(2);
     let (mut producer, mut consumer) = (ring.producer().unwrap(), ring.consumer().unwrap());
     let other = thread::spawn(move || producer.push_batch(&mut Batch::new(vec![1, 2])).unwrap());
     let mut got = Vec::new();
@@ -222,7 +232,7 @@ fn wait_runs<E: Engine>() -> String {
 }
 
 fn wait_again<E: Engine>() -> String {
-    let ring = Ring::<u64, E>::new(2).unwrap();
+    let ring = ring::<u64, E>(2);
     let (mut producer, mut consumer) = (ring.producer().unwrap(), ring.consumer().unwrap());
     let other = thread::spawn(move || {
         drop(producer.try_claim().unwrap());
@@ -234,7 +244,7 @@ fn wait_again<E: Engine>() -> String {
 }
 
 fn wait_claim<E: Engine>() -> String {
-    let ring = Ring::<u64, E>::new(2).unwrap();
+    let ring = ring::<u64, E>(2);
     let (mut producer, mut consumer) = (ring.producer().unwrap(), ring.consumer().unwrap());
     let other = thread::spawn(move || {
         producer.try_claim().unwrap().commit(1).unwrap();
@@ -312,7 +322,7 @@ fn close_polled<E: Engine>() -> String {
 }
 
 fn close_pop<E: Engine>() -> String {
-    let ring = Ring::<u64, E>::new(1).unwrap();
+    let ring = ring::<u64, E>(1);
     let mut consumer = ring.consumer().unwrap();
     let other = thread::spawn({
         let ring = ring.clone();
@@ -324,7 +334,7 @@ fn close_pop<E: Engine>() -> String {
 }
 
 fn close_push<E: Engine>() -> String {
-    let ring = Ring::<u64, E>::new(1).unwrap();
+    let ring = ring::<u64, E>(1);
     let (mut producer, mut consumer) = (ring.producer().unwrap(), ring.consumer().unwrap());
     producer.try_push(1).unwrap();
     let other = thread::spawn({
@@ -338,7 +348,7 @@ fn close_push<E: Engine>() -> String {
 }
 
 fn close_twice<E: Engine>() -> String {
-    let ring = Ring::<u64, E>::new(2).unwrap();
+    let ring = ring::<u64, E>(2);
     let (mut producer, mut consumer) = (ring.producer().unwrap(), ring.consumer().unwrap());
     producer.try_push(1).unwrap();
     let other = thread::spawn({
@@ -356,7 +366,7 @@ fn close_twice<E: Engine>() -> String {
 }
 
 fn close_race<E: Engine>() -> String {
-    let ring = Ring::<u64, E>::new(1).unwrap();
+    let ring = ring::<u64, E>(1);
     let (mut producer, mut consumer) = (ring.producer().unwrap(), ring.consumer().unwrap());
     let closer = thread::spawn({
         let ring = ring.clone();
@@ -376,7 +386,7 @@ fn close_race<E: Engine>() -> String {
 }
 
 fn interrupt<E: Engine>() -> String {
-    let ring = Ring::<u64, E>::new(1).unwrap();
+    let ring = ring::<u64, E>(1);
     let (mut producer, mut consumer) = (ring.producer().unwrap(), ring.consumer().unwrap());
     let other = thread::spawn({
         let ring = ring.clone();
@@ -391,7 +401,7 @@ fn interrupt<E: Engine>() -> String {
 }
 
 fn wait_busy<E: Engine>() -> String {
-    let ring = Ring::<u64, E>::new(2).unwrap();
+    let ring = ring::<u64, E>(2);
     let mut consumer = ring.consumer().unwrap();
     let others = [1, 2].map(|value| {
         let mut producer = ring.producer().unwrap();
@@ -405,7 +415,7 @@ fn wait_busy<E: Engine>() -> String {
 }
 
 fn wait_sleepers<E: Engine>() -> String {
-    let ring = Ring::<u64, E>::new(2).unwrap();
+    let ring = ring::<u64, E>(2);
     let mut producer = ring.producer().unwrap();
     let others = [(); 2].map(|()| {
         let mut consumer = ring.consumer().unwrap();

@@ -65,3 +65,25 @@ impl Random {
         self.below(n) == 0
     }
 }
+
+thread_local! {
+    static PATIENCE: std::cell::Cell<Option<u32>> = const { std::cell::Cell::new(None) };
+}
+
+/// Sets how often calls of an engine that is helped try alone, in the rings
+/// that this thread makes from now on; 0: every call is announced.
+pub(crate) fn set_patience(patience: Option<u32>) {
+    PATIENCE.set(patience);
+}
+
+/// A ring of that patience.
+pub(crate) fn ring<T: Send, S: turtle_buffers::strategy::Engine>(
+    capacity: usize,
+) -> turtle_buffers::Ring<T, S> {
+    let options = turtle_buffers::Options {
+        capacity,
+        patience: PATIENCE.get(),
+        ..turtle_buffers::Options::default()
+    };
+    turtle_buffers::Ring::with_options(&options).unwrap()
+}

@@ -4,10 +4,10 @@
 use super::words::{BLOCKED, PART, PENDING, WHOLE};
 use super::{
     ANNOUNCE, ANNOUNCE_CELL, ANNOUNCE_FENCE, ANNOUNCE_STATE, ARMED, ASIDE, BLOCK_FENCE, BLOCK_LOOK,
-    CLAIM, CLOSING_LOOK, COMPLETE, CONFIRM, CONFIRM_SEEN, DECIDE, Entry, ExchangeRing, GATHER_HINT,
-    GATHER_LOOK, HINT_READ, HINTS, LENT, OWN_STATE, PENDING_ANNOUNCED, PENDING_STATE, POP, PUSH,
-    RESOLVE_CELL, RESOLVE_SLOT, RESOLVE_STATE, RETIRE, ROOM_HINT, ROOM_LOOK, ROOM_MOVE, ROOM_PEEK,
-    SEAL_NOTE, SEALED, SLOT_LOOK, Side, Stop, TAKE_PART, WITHDRAW,
+    CLAIM, CLOSING_LOOK, COMPLETE, CONFIRM, CONFIRM_SEEN, DEAD_STAYS, DECIDE, Entry, ExchangeRing,
+    GATHER_HINT, GATHER_LOOK, HINT_READ, HINTS, LENT, OWN_STATE, PENDING_ANNOUNCED, PENDING_STATE,
+    POP, PUSH, RESOLVE_CELL, RESOLVE_SLOT, RESOLVE_STATE, RETIRE, ROOM_HINT, ROOM_LOOK, ROOM_MOVE,
+    ROOM_PEEK, SEAL_NOTE, SEALED, SLOT_FIRST, SLOT_LOOK, Side, Stop, TAKE_PART, WITHDRAW,
 };
 use crate::atomic::{Profile, Word, fence, mutate::skip, pause};
 use crate::strategy::{PushRefusal, Shape};
@@ -324,6 +324,10 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
             if turns > self.too_many() && self.withdraw(entry, sequence) {
                 break Err(Stop::Blocked); // the words are not a ring's any more
             }
+            let early = match skip(SLOT_FIRST) {
+                true => self.pending::<S>(side.position, 1),
+                false => None,
+            };
             let slot = self.slot(side.index());
             let word = slot.load(P::acquire(SLOT_LOOK));
             if self.is_done(side, word) {
@@ -359,7 +363,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
                 None
             } else {
                 let length = if S == POP { fields.length(word) } else { 1 };
-                self.pending::<S>(side.position, length)
+                early.or_else(|| self.pending::<S>(side.position, length))
             };
             let (whose, sequence) = whose.unwrap_or((me, sequence));
             self.claim_for(side, word, whose, sequence);
@@ -675,6 +679,16 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
     fn resolve(&self, index: usize, claim: u64) -> Resolved {
         let fields = &self.fields;
         let (phase, cell) = (fields.phase(claim), fields.cell(claim));
+        let dead = || {
+            if skip(DEAD_STAYS) {
+                let plain = fields.plain(claim);
+                let _ = self
+                    .slot(index)
+                    .compare_exchange(claim, plain, P::acq_rel(COMPLETE));
+                return Resolved::Moved;
+            }
+            Resolved::Dead
+        };
         let participant = (fields.claimant(claim).wrapping_sub(1)) as usize;
         let side = (phase & 1) as usize;
         let entry = self.entry(participant, side, fields.sequence(claim));
@@ -682,7 +696,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
         let mut state = entry.state.load(P::acquire(RESOLVE_STATE));
         let sequence = fields.state_sequence(state);
         if sequence & 3 != fields.sequence(claim) {
-            return Resolved::Dead;
+            return dead();
         }
         let part = side == POP && fields.left(claim) > 1;
         let status = if part { PART } else { WHOLE };
@@ -703,7 +717,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
             };
         }
         if state != done {
-            return Resolved::Dead;
+            return dead();
         }
         let next = if part {
             fields.plain(claim).wrapping_add(fields.more_popped(1))
