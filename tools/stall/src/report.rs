@@ -208,7 +208,7 @@ pub(crate) fn markdown(rows: &[Row], capacities: &str) -> String {
         .iter()
         .filter_map(|subject| match subject {
             Subject::Engine(strategy) => Some(strategy.traits()),
-            Subject::Rival(_) => None,
+            Subject::Slow(_) | Subject::Rival(_) => None,
         })
         .map(|traits| {
             format!(
