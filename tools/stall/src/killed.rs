@@ -14,8 +14,7 @@ use std::time::{Duration, Instant};
 use turtle_buffers::os::segment::Segment;
 use turtle_buffers::strategy::Any;
 use turtle_buffers::{
-    Consumer, Direction, OpenMode, Options, Producer, Ring, Strategy, TryPopError,
-    TryPushError,
+    Consumer, Direction, OpenMode, Options, Producer, Ring, Strategy, TryPopError, TryPushError,
 };
 
 use crate::drive::Path;
@@ -203,7 +202,10 @@ impl Victim {
         let stack = registers.rsp & !7;
         for (from, bytes) in [
             (stack - 256, STACK + 256),
-            (self.sheet.buffer.load(Ordering::Relaxed), 8 * BATCH as usize),
+            (
+                self.sheet.buffer.load(Ordering::Relaxed),
+                8 * BATCH as usize,
+            ),
         ] {
             let mut into = vec![0_u64; bytes / 8];
             let local = libc::iovec {
@@ -215,7 +217,9 @@ impl Victim {
                 iov_len: bytes,
             };
             // SAFETY: reads into our own buffer; what is not there is left out.
-            unsafe { libc::process_vm_readv(self.pid, &raw const local, 1, &raw const remote, 1, 0) };
+            unsafe {
+                libc::process_vm_readv(self.pid, &raw const local, 1, &raw const remote, 1, 0)
+            };
             self.memory.append(&mut into);
         }
         self.killed = true;
@@ -317,7 +321,13 @@ fn be_victim(sheet: &Sheet, name: &str, plan: &Plan, number: u64, act: Act) -> !
     unsafe { libc::_exit(0) };
 }
 
-fn start(name: &str, plan: &Plan, number: u64, what: Stopped, path: Option<&Path>) -> Result<Victim> {
+fn start(
+    name: &str,
+    plan: &Plan,
+    number: u64,
+    what: Stopped,
+    path: Option<&Path>,
+) -> Result<Victim> {
     // SAFETY: a fresh page; it stays for the life of the experiment.
     let page = unsafe {
         libc::mmap(
@@ -558,10 +568,7 @@ fn on_ring(ring: &Ring<u64>, name: &str, plan: &Plan, paths: &[&Path]) -> Result
             Fate::GoesOn => {
                 if !victim.ended {
                     victim.tracee.go().map_err(text)?;
-                    victim
-                        .tracee
-                        .wait_for_hand_over(PATIENCE)
-                        .map_err(text)?;
+                    victim.tracee.wait_for_hand_over(PATIENCE).map_err(text)?;
                 }
                 victim.tracee.go().map_err(text)?;
                 victim.tracee.bury();
@@ -573,7 +580,10 @@ fn on_ring(ring: &Ring<u64>, name: &str, plan: &Plan, paths: &[&Path]) -> Result
     survivor.rounds()?;
     let killed = victims.iter().filter(|v| v.killed);
     let sure = killed.clone().filter(|v| v.what.act.moves()).count();
-    let at_most = killed.clone().filter(|v| v.what.act != Act::Reclaim).count();
+    let at_most = killed
+        .clone()
+        .filter(|v| v.what.act != Act::Reclaim)
+        .count();
     let reclaimed = victims.iter().any(|v| v.what.act == Act::Reclaim);
     let dead = ring.reclaim();
     if dead > at_most || (dead < sure && !reclaimed) {
@@ -631,7 +641,10 @@ fn on_ring(ring: &Ring<u64>, name: &str, plan: &Plan, paths: &[&Path]) -> Result
     // Every element that was counted is somewhere, once.
     let mut last = BTreeMap::new();
     for value in &survivor.popped {
-        if last.insert(value >> 32, *value).is_some_and(|last| last >= *value) {
+        if last
+            .insert(value >> 32, *value)
+            .is_some_and(|last| last >= *value)
+        {
             return Err(format!("{value:#x} comes out of order or twice"));
         }
     }
@@ -803,10 +816,13 @@ fn one_call(act: Act, effort: Effort, name: &str, state: &mut u64) -> Result<Gro
                             },
                         );
                         // Behind its decision, and before the end mostly.
-                        let length = path_of(name, &Plan {
-                            victims: vec![plan.victims[0]],
-                            ..plan.clone()
-                        })?
+                        let length = path_of(
+                            name,
+                            &Plan {
+                                victims: vec![plan.victims[0]],
+                                ..plan.clone()
+                            },
+                        )?
                         .at
                         .len();
                         plan.victims[0].boundary = length / 2 + random(state, length / 2);
@@ -814,6 +830,11 @@ fn one_call(act: Act, effort: Effort, name: &str, state: &mut u64) -> Result<Gro
                     let path = path_of(name, &plan)?;
                     let stride = effort.stride * if path.at.len() > 1500 { 5 } else { 1 };
                     let mut boundary = random(state, stride);
+                    let mut orphans = None;
+                    if act == Act::Reclaim {
+                        let nothing = Path::default();
+                        orphans = Some(experiment(name, &plan, &[&nothing, &path])?.orphans);
+                    }
                     loop {
                         plan.victims.last_mut().expect("one").boundary = boundary;
                         let nothing = Path::default();
@@ -823,7 +844,16 @@ fn one_call(act: Act, effort: Effort, name: &str, state: &mut u64) -> Result<Gro
                             vec![&path]
                         };
                         announce(&plan);
-                        if group.note(&plan, experiment(name, &plan, &paths)) {
+                        let outcome = experiment(name, &plan, &paths).and_then(|found| {
+                            // Whoever puts right what is left, and however far.
+                            match orphans {
+                                Some(n) if n != found.orphans => {
+                                    Err(format!("{} orphans of {n}", found.orphans))
+                                }
+                                _ => Ok(found),
+                            }
+                        });
+                        if group.note(&plan, outcome) {
                             break;
                         }
                         boundary += stride;
@@ -891,7 +921,10 @@ static LENGTH: AtomicU64 = AtomicU64::new(0);
 fn announce(plan: &Plan) {
     let text = format!("FAIL: somebody hangs in {plan:?}\n").into_bytes();
     LENGTH.store(0, Ordering::Relaxed);
-    let old = NOW.swap(Box::leak(text.clone().into_boxed_slice()).as_ptr() as u64, Ordering::Relaxed);
+    let old = NOW.swap(
+        Box::leak(text.clone().into_boxed_slice()).as_ptr() as u64,
+        Ordering::Relaxed,
+    );
     LENGTH.store(text.len() as u64, Ordering::Relaxed);
     let _ = old; // a few bytes for each experiment
     // SAFETY: a plain number.
@@ -914,11 +947,7 @@ extern "C" fn hung(_: libc::c_int) {
 ///
 /// # Errors
 /// What kept it from being done.
-pub(crate) fn run(
-    effort: Effort,
-    only: Option<&str>,
-    mut each: impl FnMut(&Group),
-) -> Result<()> {
+pub(crate) fn run(effort: Effort, only: Option<&str>, mut each: impl FnMut(&Group)) -> Result<()> {
     let name = format!("/turtle-killed-{}", std::process::id());
     let mut state = effort.seed | 1;
     // SAFETY: a handler that only writes and ends.

@@ -43,7 +43,9 @@ impl Subject {
     /// Whether its table says that a stopped thread can hold others `Busy`.
     pub(crate) fn busy_allowed(self) -> bool {
         match self {
-            Self::Engine(strategy) | Self::Slow(strategy) => strategy.traits().stopped_thread.contains("`Busy`"),
+            Self::Engine(strategy) | Self::Slow(strategy) => {
+                strategy.traits().stopped_thread.contains("`Busy`")
+            }
             Self::Rival(_) => false,
         }
     }

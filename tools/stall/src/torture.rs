@@ -196,7 +196,9 @@ impl Worker<'_> {
         let answer = call();
         let took = busy() - began;
         let nanos = took.as_nanos() as u64;
-        self.notes().longest_call.fetch_max(nanos, Ordering::Relaxed);
+        self.notes()
+            .longest_call
+            .fetch_max(nanos, Ordering::Relaxed);
         if took > CALL {
             self.fault(6, nanos);
         }
@@ -211,7 +213,9 @@ impl Worker<'_> {
         let took = began.elapsed();
         if self.notes().stops.load(Ordering::SeqCst) == stops && !self.ends() {
             let nanos = took.as_nanos() as u64;
-            self.notes().longest_wait.fetch_max(nanos, Ordering::Relaxed);
+            self.notes()
+                .longest_wait
+                .fetch_max(nanos, Ordering::Relaxed);
             if took > WAIT {
                 self.fault(5, nanos);
             }
@@ -448,7 +452,9 @@ impl Crew<'_> {
             }
         }
         for &number in &stopped {
-            self.shared.workers[number].stops.fetch_add(1, Ordering::SeqCst);
+            self.shared.workers[number]
+                .stops
+                .fetch_add(1, Ordering::SeqCst);
             self.signal(number, libc::SIGSTOP);
         }
         // The others: elements go in and come out, many of them.
@@ -481,9 +487,9 @@ impl Crew<'_> {
             self.signal(number, libc::SIGCONT);
         }
         let since = Instant::now();
-        while (0..2).any(|side| {
-            stopped.iter().any(|i| i % 2 == side) && told(side, true) == held[side]
-        }) {
+        while (0..2)
+            .any(|side| stopped.iter().any(|i| i % 2 == side) && told(side, true) == held[side])
+        {
             self.check()?;
             if since.elapsed() > 10 * WAIT {
                 return Err(format!("{stopped:?} do not go on after they were stopped"));
@@ -600,7 +606,11 @@ fn on_ring(
         pushed += was.done;
         // Nothing that is not counted came out.
         let row = &got[number * MOST as usize..][..MOST as usize];
-        if row[was.done as usize..].iter().take(1 << 12).any(|c| c.load(Ordering::SeqCst) != 0) {
+        if row[was.done as usize..]
+            .iter()
+            .take(1 << 12)
+            .any(|c| c.load(Ordering::SeqCst) != 0)
+        {
             return Err(format!("producer {number}: more came out than {was:?}"));
         }
         in_hand += (row[..was.done as usize].iter())
@@ -622,7 +632,8 @@ fn on_ring(
                 return Err(format!("orphan {orphan:#x} had been handed out before"));
             }
         }
-        sum.orphans += was.orphans.len() as u64 + shared.workers[number].orphans.load(Ordering::SeqCst);
+        sum.orphans +=
+            was.orphans.len() as u64 + shared.workers[number].orphans.load(Ordering::SeqCst);
         let noted = (got.iter())
             .filter(|cell| cell.load(Ordering::Relaxed) == number as u8 + 1)
             .count() as u64;
