@@ -830,10 +830,10 @@ fn one_call(act: Act, effort: Effort, name: &str, state: &mut u64) -> Result<Gro
                     let path = path_of(name, &plan)?;
                     let stride = effort.stride * if path.at.len() > 1500 { 5 } else { 1 };
                     let mut boundary = random(state, stride);
-                    let mut orphans = None;
+                    let mut handed_out = None;
                     if act == Act::Reclaim {
                         let nothing = Path::default();
-                        orphans = Some(experiment(name, &plan, &[&nothing, &path])?.orphans);
+                        handed_out = Some(experiment(name, &plan, &[&nothing, &path])?.in_hand);
                     }
                     loop {
                         plan.victims.last_mut().expect("one").boundary = boundary;
@@ -845,10 +845,11 @@ fn one_call(act: Act, effort: Effort, name: &str, state: &mut u64) -> Result<Gro
                         };
                         announce(&plan);
                         let outcome = experiment(name, &plan, &paths).and_then(|found| {
-                            // Whoever puts right what is left, and however far.
-                            match orphans {
-                                Some(n) if n != found.orphans => {
-                                    Err(format!("{} orphans of {n}", found.orphans))
+                            // It is the same whoever puts right what is left, and however
+                            // often. (Orphans are fewer if that comes before others help.)
+                            match handed_out {
+                                Some(n) if n != found.in_hand => {
+                                    Err(format!("{} count as handed out, not {n}", found.in_hand))
                                 }
                                 _ => Ok(found),
                             }

@@ -24,7 +24,8 @@ const WORKERS: usize = 64;
 const BATCH: usize = 12;
 /// Kills of a round: then everything is drained and compared.
 const ROUND: u64 = 1000;
-/// A blocking call never waits that long while others work.
+/// A blocking call never waits that long while others work, for every four
+/// processes: there may be two processors.
 const WAIT: Duration = Duration::from_secs(1);
 /// A `try_` call never uses the processor that long.
 const CALL: Duration = Duration::from_millis(50);
@@ -170,6 +171,8 @@ struct Worker<'a> {
     got: &'a [AtomicU8],
     number: usize,
     random: Random,
+    /// What a blocking call may take.
+    patience: Duration,
 }
 
 impl Worker<'_> {
@@ -216,7 +219,7 @@ impl Worker<'_> {
             self.notes()
                 .longest_wait
                 .fetch_max(nanos, Ordering::Relaxed);
-            if took > WAIT {
+            if took > self.patience {
                 self.fault(5, nanos);
             }
         }
@@ -237,9 +240,8 @@ impl Worker<'_> {
             let what = self.random.below(8);
             let n = self.random.below(BATCH as u64) + 1;
             let pushed = match what {
-                0..3 => match self.waits(|| tx.push_timeout(value(next), 2 * WAIT)) {
+                0..3 => match self.waits(|| tx.push_timeout(value(next), 2 * self.patience)) {
                     Ok(()) => 1,
-                    Err(PushError::Timeout(_)) if self.ends() => 0,
                     Err(PushError::Timeout(_)) => 0, // judged by `waits`
                     Err(_) => self.fault(8, what),
                 },
@@ -323,7 +325,7 @@ impl Worker<'_> {
             let n = self.random.below(BATCH as u64) as usize + 1;
             out.clear();
             match what {
-                0..3 => match self.waits(|| rx.pop_timeout(2 * WAIT)) {
+                0..3 => match self.waits(|| rx.pop_timeout(2 * self.patience)) {
                     Ok(value) => out.push(value),
                     Err(PopError::Timeout) => {} // judged by `waits`
                     Err(_) => self.fault(8, what),
@@ -340,6 +342,10 @@ impl Worker<'_> {
                 _ => match rx.try_peek() {
                     Ok(peek) => {
                         self.notes().looked_at.store(*peek, Ordering::SeqCst);
+                        if self.random.below(64) == 0 {
+                            // Long enough to be killed with it.
+                            std::thread::sleep(Duration::from_millis(1));
+                        }
                         self.take(*peek);
                         drop(peek);
                         self.notes().looked_at.store(!0, Ordering::SeqCst);
@@ -393,6 +399,7 @@ impl Crew<'_> {
                 got: self.got,
                 number,
                 random: Random(seed),
+                patience: WAIT * (self.pids.len() as u32).div_ceil(4),
             };
             if number % 2 == 0 {
                 worker.produce(&ring);
@@ -572,7 +579,7 @@ fn on_ring(
             let since = Instant::now();
             // SAFETY: a child of ours.
             while unsafe { libc::waitpid(crew.pids[number], &raw mut status, libc::WNOHANG) } == 0 {
-                if since.elapsed() > 20 * WAIT {
+                if since.elapsed() > 60 * WAIT {
                     return Err(format!("worker {number} does not end"));
                 }
                 std::thread::sleep(Duration::from_millis(1));
@@ -590,6 +597,7 @@ fn on_ring(
         got: &got,
         number: n,
         random: Random(1),
+        patience: WAIT,
     };
     let mut rx: Consumer<u64> = ring.try_consumer().map_err(said)?;
     let left: Vec<u64> = rx.try_iter().collect();
