@@ -12,7 +12,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use turtle_buffers::os::segment::Segment;
-use turtle_buffers::strategy::Any;
 use turtle_buffers::{
     Consumer, Direction, OpenMode, Options, Producer, Ring, Strategy, TryPopError, TryPushError,
 };
@@ -684,9 +683,8 @@ fn on_ring(ring: &Ring<u64>, name: &str, plan: &Plan, paths: &[&Path]) -> Result
     ring.audit()?;
     drop(survivor);
     let all = |_| Ok((ring.try_producer()?, ring.try_consumer()?));
-    let handles: std::result::Result<Vec<(Producer<u64, Any>, Consumer<u64, Any>)>, _> =
-        (0..PLACES).map(all).collect();
-    handles.map_err(handle)?;
+    let handles: std::result::Result<Vec<_>, _> = (0..PLACES).map(all).collect();
+    drop(handles.map_err(handle)?);
     ring.audit()?;
     for victim in &victims {
         // SAFETY: mapped by `start`; nobody looks at it any more.

@@ -401,7 +401,7 @@ impl Crew<'_> {
                 random: Random(seed),
                 patience: WAIT * (self.pids.len() as u32).div_ceil(4),
             };
-            if number % 2 == 0 {
+            if number.is_multiple_of(2) {
                 worker.produce(&ring);
             } else {
                 worker.consume(&ring);
