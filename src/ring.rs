@@ -368,6 +368,12 @@ impl<T, S: Engine> Ring<T, S> {
     pub fn stats(&self) -> Stats {
         self.core.stats()
     }
+    /// Whether everything is where it belongs, as far as the engine can tell.
+    /// For tests: nobody else may be active, and the dead have been reclaimed.
+    #[doc(hidden)]
+    pub fn audit(&self) -> Result<(), String> {
+        self.core.raw().audit()
+    }
     /// What the engine promises.
     #[must_use]
     pub fn traits(&self) -> crate::strategy::Traits {

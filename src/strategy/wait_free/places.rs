@@ -430,7 +430,10 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
         }
         place.taken.store(taken, write);
         place.begun.store(begun, write);
-        place.ended.store(begun.wrapping_mul(2) + 1, write);
+        // Even while something is taken: who finds this one dead right here reads
+        // `taken` again.
+        let ended = begun.wrapping_mul(2) + u64::from(taken == 0);
+        place.ended.store(ended, write);
         place.died.store(1, write);
         place.owner.store(0, P::release(LEAVE));
         Left {

@@ -49,6 +49,26 @@ struct Options {
     /// Write the documentation page to this file.
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
+    /// Kill participants of a shared ring after every instruction of a call, and
+    /// check what their sessions say. With --call: only calls of such a name.
+    #[arg(long)]
+    kill: bool,
+    /// With --kill: only every so many boundaries.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    stride: usize,
+    /// With --kill: experiments with two or three victims at random boundaries.
+    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    together: u64,
+    /// Kill processes that work on one shared ring, so many in all, and stop
+    /// some now and then; check that nothing is lost, doubled or held up.
+    #[arg(long, value_name = "KILLS")]
+    torture: Option<u64>,
+    /// With --torture: how many work at a time.
+    #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [4, 8])]
+    processes: Vec<usize>,
+    /// Where the random numbers begin.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
     /// Act as the process in which a thread is stopped.
     #[arg(long, hide = true, value_name = "SCENARIO", requires = "page")]
     victim: Option<String>,
@@ -88,6 +108,9 @@ pub(crate) fn main() -> ExitCode {
     if let (Some(scenario), Some(fd)) = (&options.victim, options.page) {
         be_victim(scenario, fd);
     }
+    if let Some(kills) = options.torture {
+        return torture(&options, kills, &mut Tally::default());
+    }
     crate::tracee::prepare_waiting();
     crate::tracee::stay_on_one_processor();
     if let Err(error) = Victim::start("turn:0:1").and_then(|mut victim| {
@@ -120,6 +143,9 @@ fn run(options: &Options) -> std::io::Result<ExitCode> {
         self_test(&mut tally)?;
         return Ok(tally.end(0));
     }
+    if options.kill {
+        return kill(options, &mut tally);
+    }
     let rows = measure_all(options)?;
     println!("{}", report::table(&rows));
     for text in rows
@@ -151,6 +177,62 @@ fn run(options: &Options) -> std::io::Result<ExitCode> {
     Ok(tally.end(0))
 }
 
+fn torture(options: &Options, kills: u64, tally: &mut Tally) -> ExitCode {
+    for &processes in &options.processes {
+        let each = kills.div_ceil(options.processes.len() as u64);
+        let effort = crate::torture::Effort {
+            kills: each,
+            processes: (processes.clamp(4, 32) + 1) & !1,
+            capacity: 64,
+            seed: options.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+        };
+        let (sum, outcome) = crate::torture::run(effort);
+        if let Err(fault) = &outcome {
+            println!("  {effort:?}: {fault}");
+        }
+        let name = format!(
+            "torture of {processes} processes: {} killed, {} stopped, {} elements, {} orphans, {} in hand, \
+             {} found dead, longest wait {:.0} ms, longest try_ call {:.1} ms, {:.1} s",
+            sum.kills,
+            sum.stops,
+            sum.elements,
+            sum.orphans,
+            sum.in_hand,
+            sum.dead,
+            sum.longest_wait.as_secs_f64() * 1e3,
+            sum.longest_call.as_secs_f64() * 1e3,
+            sum.time.as_secs_f64()
+        );
+        tally.note(&name, outcome.is_ok());
+    }
+    tally.end(0)
+}
+
+fn kill(options: &Options, tally: &mut Tally) -> std::io::Result<ExitCode> {
+    let effort = crate::killed::Effort {
+        stride: options.stride.max(1),
+        together: options.together,
+        seed: options.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+    };
+    crate::killed::run(effort, options.call.as_deref(), |group| {
+        for fault in &group.faults {
+            println!("  {fault}");
+        }
+        let name = format!(
+            "killed in {}: {} boundaries, {} killed, {} orphans, {} in hand, {:.1} s",
+            group.name,
+            group.boundaries,
+            group.kills,
+            group.orphans,
+            group.in_hand,
+            group.time.as_secs_f64()
+        );
+        tally.note(&name, group.faults.is_empty() && group.kills > 0);
+    })
+    .map_err(std::io::Error::other)?;
+    Ok(tally.end(0))
+}
+
 fn invalid(text: String) -> std::io::Error {
     std::io::Error::new(ErrorKind::InvalidInput, text)
 }
@@ -165,10 +247,19 @@ fn measure_all(options: &Options) -> std::io::Result<Vec<Row>> {
         }
         (None, None) => Strategy::ALL.iter().copied().map(Subject::Engine).collect(),
     };
+    let slow = |subject: &Subject| match subject {
+        Subject::Engine(strategy) if strategy.traits().records => Some(Subject::Slow(*strategy)),
+        _ => None,
+    };
+    let subjects: Vec<Subject> = {
+        let slow: Vec<Subject> = subjects.iter().filter_map(slow).collect();
+        subjects.into_iter().chain(slow).collect()
+    };
     let mut rows = Vec::new();
     for subject in subjects {
         let (calls, shared): (&[Call], bool) = match subject {
             Subject::Engine(strategy) => (&Call::ALL, strategy.traits().shared),
+            Subject::Slow(_) => (&Call::ALL, false),
             Subject::Rival(_) => (&Call::BASIC, false),
         };
         let wanted = |call: &&Call| {
@@ -176,7 +267,8 @@ fn measure_all(options: &Options) -> std::io::Result<Vec<Row>> {
                 .call
                 .as_ref()
                 .is_none_or(|text| call.name().contains(text.as_str()));
-            named && (shared || !(call.opens() || call.has_sleeper()))
+            let slow = matches!(subject, Subject::Slow(_)) && call.sleeps();
+            named && !slow && (shared || !(call.opens() || call.has_sleeper()))
         };
         for call in calls.iter().filter(wanted) {
             // Opening depends on the capacity in the length of a loop only, and
@@ -260,7 +352,14 @@ fn be_victim(scenario: &str, fd: i32) -> ! {
         Ok(Flaw::Tears) => {
             crate::victim::run::<Classical<{ Flaw::Tears as u8 }>>(page, call, capacity)
         }
-        Err(_) => be_engine(page, name.parse().expect("a strategy"), call, capacity),
+        Err(_) => {
+            let (name, slow) = match name.split_once(',') {
+                Some((name, _)) => (name, true),
+                None => (name, false),
+            };
+            crate::queue::SLOW.store(slow, std::sync::atomic::Ordering::Relaxed);
+            be_engine(page, name.parse().expect("a strategy"), call, capacity)
+        }
     }
 }
 

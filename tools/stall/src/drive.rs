@@ -31,7 +31,7 @@ pub(crate) struct Path {
 }
 
 impl Path {
-    fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         let mut seen = std::collections::HashMap::new();
         let mut repeats = std::collections::HashSet::from([self.at[0]]);
         for pair in self.at.windows(2) {
@@ -48,7 +48,7 @@ impl Path {
     }
 
     /// The cheapest place at or before `boundary` to run to.
-    fn landing(&self, boundary: usize) -> Option<(usize, u32)> {
+    pub(crate) fn landing(&self, boundary: usize) -> Option<(usize, u32)> {
         let first = boundary.saturating_sub(WINDOW).max(1);
         (first..=boundary)
             .filter(|at| self.nth[*at] > 0)

@@ -8,6 +8,8 @@ mod cli;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod drive;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod killed;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod markers;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod measure;
@@ -25,6 +27,8 @@ mod report;
 mod rival;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod row;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod torture;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod tracee;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]

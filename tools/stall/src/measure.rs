@@ -119,7 +119,7 @@ impl Bench {
 
     fn scripts(&self) -> &'static [Script] {
         match self.row.subject {
-            Subject::Engine(_) => self.row.call.scripts(),
+            Subject::Engine(_) | Subject::Slow(_) => self.row.call.scripts(),
             // Each hang costs its limit: one script shows enough of them.
             Subject::Rival(Flaw::Waits) => &[Script::Pairs],
             Subject::Rival(_) => &[Script::Pairs, Script::Full, Script::Empty],

@@ -84,6 +84,8 @@ impl Scenario {
             strategy: Some(strategy),
             capacity,
             path: Some(name(victim)),
+            // A few: each has its record, which is a loop when the ring is made.
+            max_threads: 2,
             ..Options::default()
         };
         Self { call, options }

@@ -1,7 +1,9 @@
 //! What the tool stops and probes: the library's rings, and the tool's own
 //! wrong queues.
+#![allow(clippy::disallowed_types)] // a switch of the tool's own
 
 use std::marker::PhantomData;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use turtle_buffers::os::segment::Segment;
 use turtle_buffers::strategy::{Any, Engine};
@@ -11,6 +13,9 @@ use turtle_buffers::{
 };
 
 use crate::worlds::{Answer, Outcome};
+
+/// Whether calls announce themselves at once, in this process.
+pub(crate) static SLOW: AtomicBool = AtomicBool::new(false);
 
 /// A queue of numbers.
 pub(crate) trait Queue: Clone + Send + 'static {
@@ -88,7 +93,13 @@ impl<S: Engine> Queue for Ring<u64, S> {
     type Push = Producer<u64, S>;
     type Pop = Consumer<u64, S>;
     fn build(capacity: usize) -> Self {
-        Ring::new(capacity).expect("memory for a small ring")
+        let slow = SLOW.load(Ordering::Relaxed);
+        Ring::with_options(&Options {
+            capacity,
+            patience: slow.then_some(0),
+            ..Options::default()
+        })
+        .expect("memory for a small ring")
     }
     fn producer(&self) -> Option<Self::Push> {
         Ring::producer(self)

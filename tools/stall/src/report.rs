@@ -208,7 +208,7 @@ pub(crate) fn markdown(rows: &[Row], capacities: &str) -> String {
         .iter()
         .filter_map(|subject| match subject {
             Subject::Engine(strategy) => Some(strategy.traits()),
-            Subject::Rival(_) => None,
+            Subject::Slow(_) | Subject::Rival(_) => None,
         })
         .map(|traits| {
             format!(
@@ -258,7 +258,8 @@ const METHOD: &str = "
 
 Every answer is judged. As long as a call is stopped it may have taken effect or not, so there are several ways things can be;
 each answer (of the stopped call itself and of the draining, too) strikes out those in which it would be wrong. An answer that
-leaves none is false. So `Empty` is false if a push had completed and its element was certainly inside, `Full` is false if there
+leaves none is false. A batch of `wait_free` is judged as what its module calls it, a sequence of runs: elements of others may come
+between two of them. So `Empty` is false if a push had completed and its element was certainly inside, `Full` is false if there
 certainly was room, and elements that are lost, doubled or out of order are found in the same way. `Busy` is false unless a call
 of the opposite side was halfway, on a strategy that says it may happen. A *hang* is 60 ms of processor time inside one call of
 the others, or being found asleep there over and over, or 3 s on the clock.
@@ -277,6 +278,7 @@ The checker is checked: `turtle-stall --self-test` runs the same test on three q
 
 ## Reading the table
 
+* **Slow path**: the same strategy with `patience` 0: every call is announced, and others may carry it out.
 * **Boundaries**: at how many places the call was stopped. It depends on the compiler, its settings and the processor, and
   includes a few instructions around the call; a short wait for company (`spsc`, capacity 64) makes a call longer. What the other
   columns say does not depend on that.
@@ -296,9 +298,46 @@ const TAIL: &str = "
   a task of the same ring. Rings without tasks never take it.
 * Taking a side of a shared `spsc` ring (the first call of a thread in C and Python, `producer()` and `consumer()` in Rust) takes a
   lock of the process, as opening does.
-* Several stopped threads, and others that run at the same instant: that is the business of the models and the stress tests.
+* Several stopped threads, and others that run at the same instant: that is the business of the models, the stress tests and
+  `--kill` below.
 * The order in which a processor makes stores visible to others: a stopped thread's stores are all visible. The model checkers
   look at orders (`docs/memory-model.md`).
-* Killing is not the same as stopping where the kernel clears up after the dead (the sides of `spsc` in shared memory).
+* Killing is not the same as stopping where the kernel clears up after the dead (the sides of `spsc` in shared memory) and where
+  somebody puts right what they left (`wait_free`): see below.
 * Processors other than x86-64: the tool says `SKIP` there.
+
+## Killed anywhere
+
+`turtle-stall --kill` asks the same of death, on `wait_free` in shared memory. A victim is a process of its own with a session. It is
+stepped to the k-th instruction of one call (push, pop, batches of 10, claim and commit, peek and release, joining, leaving, and
+putting right what another dead one left) on a ring that is empty, half full, full, or has a run of which some are popped, of 8
+elements or 2, on the fast path or the slow one. While it is stopped there another participant moves the ring on by none, one,
+two or three laps; then the victim is killed by `SIGKILL`, and the other one makes 50 rounds more before anybody looks for the
+dead. Required at every k:
+
+* nobody is in the way: the others' pushes find room and their pops an element, whoever is stopped or dead;
+* `reclaim` finds exactly the dead, and finds them once;
+* `done` of the session is what is really in the ring: an element came out if and only if its push was counted;
+* an element that was taken and counted is among the session's orphans, or was in the victim's registers, on its stack or in its
+  buffer when it died; none is anywhere twice, each producer's come in order;
+* recovery may itself be killed at any instruction: the next one finds the same orphans;
+* every cell is once in a slot or a place, and all places can be taken again.
+
+Then two or three victims at random boundaries at once; each is killed, at once or later, or goes on and must answer what its
+session counts.
+
+`turtle-stall --torture KILLS` lets 4, 8 or 16 processes work on one ring of 64 elements with calls of every kind, kills one of them
+every moment and starts it again under its session; of every 40 times once, one to three are stopped while the others must go on, and
+go on themselves afterwards. Nothing that was acknowledged may be missing, nothing may come twice (orphans included), each
+producer's elements come in order; no `try_` call may use 50 ms of the processor, no blocking call wait for 1 s (for every four
+processes); and at the end of every 1000 kills the sessions' counts, the elements, the cells and the places are compared.
+
+A share of both is in every test run (`scripts/test-stall.sh`). The long runs, every k and 20,000 kills, take about an hour:
+
+```sh
+cargo run --release -p turtle-stall -- --kill
+cargo run --release -p turtle-stall -- --torture 20000 --processes 4,8,16
+```
+
+What was run is in the evidence of [guarantees.md](guarantees.md#evidence).
 ";

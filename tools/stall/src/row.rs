@@ -21,6 +21,8 @@ const KEPT: usize = 12;
 pub(crate) enum Subject {
     /// An engine of the library.
     Engine(Strategy),
+    /// The same, and every call announces itself at once (`Options::patience`).
+    Slow(Strategy),
     /// A queue of the tool, with a known fault.
     Rival(Flaw),
 }
@@ -30,13 +32,20 @@ impl Subject {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Engine(strategy) => strategy.name(),
+            Self::Slow(_) => "wait_free, slow path", // there is one such engine
             Self::Rival(flaw) => flaw.name(),
         }
+    }
+    /// Whether a batch is a sequence of decisions, as its module says.
+    pub(crate) fn in_parts(self) -> bool {
+        matches!(self, Self::Engine(Strategy::WaitFree) | Self::Slow(_))
     }
     /// Whether its table says that a stopped thread can hold others `Busy`.
     pub(crate) fn busy_allowed(self) -> bool {
         match self {
-            Self::Engine(strategy) => strategy.traits().stopped_thread.contains("`Busy`"),
+            Self::Engine(strategy) | Self::Slow(strategy) => {
+                strategy.traits().stopped_thread.contains("`Busy`")
+            }
             Self::Rival(_) => false,
         }
     }
@@ -142,5 +151,6 @@ impl Row {
             self.call.blocks(),
             busy,
         )
+        .in_parts(self.subject.in_parts())
     }
 }

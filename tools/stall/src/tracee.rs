@@ -99,6 +99,11 @@ impl Tracee {
         Ok(Self { tid })
     }
 
+    /// A child that asked to be traced, and hands itself over before anything.
+    pub(crate) fn of_child(tid: libc::pid_t) -> Self {
+        Self { tid }
+    }
+
     /// Runs one instruction (a system call counts as one).
     pub(crate) fn step(&mut self) -> Result<Stop, Lost> {
         self.resume(libc::PTRACE_SINGLESTEP)?;

@@ -126,6 +126,8 @@ pub(crate) struct Worlds {
     blocking: bool,
     /// The engine may answer `Busy` at all.
     busy_allowed: bool,
+    /// A batch takes effect part by part: elements of others may come between.
+    in_parts: bool,
     in_flight: bool,
 }
 
@@ -151,7 +153,28 @@ impl Worlds {
             effect,
             blocking,
             busy_allowed,
+            in_parts: false,
             in_flight: true,
+        }
+    }
+
+    /// Of an engine that says that a batch is a sequence of decisions.
+    pub(crate) fn in_parts(self, in_parts: bool) -> Self {
+        Self { in_parts, ..self }
+    }
+
+    /// Whether the victim's call may take effect now, or go on doing so.
+    fn may_take_effect(&self, world: &World) -> bool {
+        let most = match &self.effect {
+            Effect::Push(values) => values.len(),
+            Effect::Pop(most) => *most,
+            Effect::Close | Effect::Nothing => 1,
+        };
+        match &world.victim {
+            None => true,
+            Some(so_far) => {
+                self.in_parts && so_far.answer == Answer::Done && so_far.count < most && most > 1
+            }
         }
     }
 
@@ -161,7 +184,7 @@ impl Worlds {
             return;
         }
         let mut more = Vec::new();
-        for world in self.all.iter().filter(|world| world.victim.is_none()) {
+        for world in self.all.iter().filter(|world| self.may_take_effect(world)) {
             self.take_effect(world, &mut more);
         }
         for world in more {
@@ -172,11 +195,17 @@ impl Worlds {
     }
 
     fn take_effect(&self, world: &World, more: &mut Vec<World>) {
+        let (had, values_so_far) = world
+            .victim
+            .as_ref()
+            .map_or((0, &[][..]), |part| (part.count, &part.values));
         let mut refuse = |answer| {
-            more.push(World {
-                victim: Some(Outcome::refused(answer)),
-                ..world.clone()
-            });
+            if world.victim.is_none() {
+                more.push(World {
+                    victim: Some(Outcome::refused(answer)),
+                    ..world.clone()
+                });
+            }
         };
         match &self.effect {
             Effect::Push(values) => {
@@ -190,13 +219,13 @@ impl Worlds {
                 if room == 0 && !self.blocking && !world.closed {
                     refuse(Answer::Full);
                 }
-                for count in 1..=values.len().min(room) {
+                for count in 1..=(values.len() - had).min(room) {
                     let mut next = world.clone();
-                    next.queue.extend(&values[..count]);
+                    next.queue.extend(&values[had..had + count]);
                     let answer = Answer::Done;
                     next.victim = Some(Outcome {
                         answer,
-                        count,
+                        count: had + count,
                         values: Vec::new(),
                     });
                     more.push(next);
@@ -210,12 +239,13 @@ impl Worlds {
                 }
             }
             Effect::Pop(most) => {
-                for count in 1..=(*most).min(world.queue.len()) {
+                for count in 1..=(*most - had).min(world.queue.len()) {
                     let mut next = world.clone();
-                    let values = next.queue.drain(..count).collect();
+                    let mut values = values_so_far.to_vec();
+                    values.extend(next.queue.drain(..count));
                     next.victim = Some(Outcome {
                         answer: Answer::Done,
-                        count,
+                        count: had + count,
                         values,
                     });
                     more.push(next);
@@ -454,6 +484,21 @@ mod tests {
         assert!(worlds.clone().observe(Op::Pop(0), Answer::Closed).is_err());
         worlds.observe(Op::Pop(90), Answer::Done).unwrap();
         worlds.observe(Op::Pop(0), Answer::Closed).unwrap();
+    }
+
+    #[test]
+    fn a_batch_in_parts_lets_others_come_between() {
+        let whole = Worlds::new(4, [], Effect::Push(vec![90, 91]), false, false);
+        for in_parts in [false, true] {
+            let mut worlds = whole.clone().in_parts(in_parts);
+            worlds.observe(Op::Pop(90), Answer::Done).unwrap();
+            worlds.observe(Op::Pop(0), Answer::Empty).unwrap();
+            let answer = worlds.victim_returned(&done(2, &[]));
+            assert_eq!(answer.is_ok(), in_parts);
+            if in_parts {
+                worlds.observe(Op::Pop(91), Answer::Done).unwrap();
+            }
+        }
     }
 
     #[test]
