@@ -382,7 +382,7 @@ pub const HELPED: &[(&[u32], Program<'static>)] = &[
             capacity: 1,
             setup: &[],
             threads: &[&[Push(1), Pop], &[Push(2), Pop]],
-            bound: 2,
+            bound: 1,
         },
     ),
     (
