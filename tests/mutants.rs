@@ -36,7 +36,7 @@ const CAUGHT: &[(&str, &str, &str)] = &[
     ("spsc", "FENCE_ASK", "seal_fenced"),
     ("wait_free", "DECIDE", "reuse_1"),
     ("wait_free", "TAKE_PART", "run_apart"),
-    ("wait_free", "CLAIM", "announced_lap"),
+    ("wait_free", "CLAIM", "helped_push"),
     ("wait_free", "CONFIRM", "withdraw_race"),
     ("wait_free", "COMPLETE", "announced_1"),
     ("wait_free", "BLOCK_FENCE", "crossed_empty"),
