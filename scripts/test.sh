@@ -18,7 +18,7 @@ lint    | 120 | Cargo.toml                     | scripts/lint.sh
 rust    | 320 | tests                          | cargo test --workspace --exclude turtle-python --no-fail-fast $SHOW
 doc     | 60  | src/lib.rs                     | scripts/test-doc.sh
 loom    | 180 | tests/model_loom.rs            | RUSTFLAGS='--cfg turtle_loom --cfg turtle_mutate' $MODEL cargo test --release --test model_loom --target-dir \"\$TARGET/loom\" $SHOW
-shuttle | 120 | tests/model_shuttle.rs         | RUSTFLAGS='--cfg shuttle' $MODEL cargo test --release --test model_shuttle --target-dir \"\$TARGET/shuttle\" $SHOW
+shuttle | 120 | tests/model_shuttle.rs         | RUSTFLAGS='--cfg shuttle --cfg turtle_mutate' $MODEL cargo test --release --test model_shuttle --target-dir \"\$TARGET/shuttle\" $SHOW
 orders  | 110 | tests/orders.rs                | RUSTFLAGS='--cfg turtle_loom --cfg turtle_mutate' $MODEL cargo test --release --test orders --target-dir \"\$TARGET/loom\" $SHOW
 mutants | 50  | tests/mutants.rs               | RUSTFLAGS='--cfg turtle_loom --cfg turtle_mutate' $MODEL cargo test --release --test mutants --target-dir \"\$TARGET/loom\" $SHOW
 cost    | 60  | tests/cost.rs                  | RUSTFLAGS='--cfg turtle_cost --cfg turtle_mutate' $MODEL cargo test --release --test cost --target-dir \"\$TARGET/cost\" $SHOW

@@ -5,7 +5,9 @@
 //!
 //! `RUSTFLAGS="--cfg shuttle" cargo test --release --test model_shuttle`
 //!
-//! A million and more executions with stopped threads: `-- --ignored`
+//! A million and more executions with stopped threads: `-- --ignored long_`.
+//! With `--cfg turtle_mutate` too, steps are left out that the models of
+//! `tests/mutants.rs` are too small to miss.
 //!
 //! Not shown here: memory orderings (shuttle takes all for sequentially
 //! consistent), and schedules that were not drawn.

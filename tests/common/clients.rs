@@ -382,20 +382,6 @@ pub const HELPED: &[(&[u32], Program<'static>)] = &[
             capacity: 1,
             setup: &[],
             threads: &[&[Push(1), Pop], &[Push(2), Pop]],
-            bound: 2,
-        },
-    ),
-    (
-        &[8, 0],
-        Program {
-            name: "announced_lap",
-            hazard: "a helper is late by as many operations as a claim can tell apart",
-            capacity: 5,
-            setup: &[],
-            threads: &[
-                &[Push(2)],
-                &[Push(11), Push(12), Push(13), Push(14), Push(15)],
-            ],
             bound: 1,
         },
     ),
