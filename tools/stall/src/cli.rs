@@ -279,9 +279,14 @@ fn measure_all(options: &Options) -> std::io::Result<Vec<Row>> {
                 _ => true,
             };
             for at in (0..options.capacity.len()).filter(wanted) {
-                let capacity = &options.capacity[at];
+                let mut capacity = options.capacity[at];
+                if subject.in_parts() && call.is_batch() {
+                    // Parts may be anywhere between elements of others: there
+                    // are too many ways in a large ring.
+                    capacity = capacity.min(6);
+                }
                 let name = format!("{}: {}, capacity {capacity}", subject.name(), call.name());
-                let row = measure(subject, *call, *capacity)
+                let row = measure(subject, *call, capacity)
                     .map_err(|error| std::io::Error::other(format!("{name}: {error}")))?;
                 eprintln!(
                     "{name}: {} places, {:.1} s",
