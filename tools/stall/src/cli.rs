@@ -268,7 +268,9 @@ fn measure_all(options: &Options) -> std::io::Result<Vec<Row>> {
                 .as_ref()
                 .is_none_or(|text| call.name().contains(text.as_str()));
             let slow = matches!(subject, Subject::Slow(_)) && call.sleeps();
-            named && !slow && (shared || !(call.opens() || call.has_sleeper()))
+            // Its records make that so long that only the page's run does it.
+            let long = options.check && **call == Call::Create && subject.in_parts();
+            named && !slow && !long && (shared || !(call.opens() || call.has_sleeper()))
         };
         for call in calls.iter().filter(wanted) {
             // Opening depends on the capacity in the length of a loop only, and
