@@ -218,6 +218,11 @@ impl Call {
         start as u64
     }
 
+    /// Whether it moves several elements.
+    pub(crate) fn is_batch(self) -> bool {
+        matches!(self, Self::PushBatch | Self::PopBatch | Self::BatchWakes)
+    }
+
     /// What it does when it takes effect.
     pub(crate) fn effect(self) -> Effect {
         match (self, self.side()) {

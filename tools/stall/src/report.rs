@@ -259,7 +259,7 @@ const METHOD: &str = "
 Every answer is judged. As long as a call is stopped it may have taken effect or not, so there are several ways things can be;
 each answer (of the stopped call itself and of the draining, too) strikes out those in which it would be wrong. An answer that
 leaves none is false. A batch of `wait_free` is judged as what its module calls it, a sequence of runs: elements of others may come
-between two of them. So `Empty` is false if a push had completed and its element was certainly inside, `Full` is false if there
+between two of them; in a ring of 6 elements instead of 64, where these ways can be counted. So `Empty` is false if a push had completed and its element was certainly inside, `Full` is false if there
 certainly was room, and elements that are lost, doubled or out of order are found in the same way. `Busy` is false unless a call
 of the opposite side was halfway, on a strategy that says it may happen. A *hang* is 60 ms of processor time inside one call of
 the others, or being found asleep there over and over, or 3 s on the clock.
