@@ -132,6 +132,7 @@ const CHOICES: &[(&str, Result<&str, &str>)] = &[
 const SHOWN: &[&str] = &[
     "reuse_1",
     "gather",
+    "hints",
     "run_apart",
     "helped_push",
     "announced_seal",

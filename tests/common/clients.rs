@@ -207,6 +207,16 @@ pub const PROGRAMS: &[Program<'static>] = &[
         bound: 2,
     },
     Program {
+        name: "hints",
+        hazard: "what a side tells others now and then is not true",
+        capacity: 16,
+        setup: &[PushRun(&[
+            1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16,
+        ])],
+        threads: &[&[Push(17)], &[Pop, PopRun(2)]],
+        bound: 2,
+    },
+    Program {
         name: "gather",
         hazard: "a side that waits a moment for a run misses what came",
         capacity: 8,
