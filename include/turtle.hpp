@@ -1030,14 +1030,33 @@ private:
     turtle_status give_in_place(const Limit& limit, Args&&... args) {
         write_claim<T, Handle> slot(handle(), watch(), limit);
         if (!slot) return static_cast<turtle_status>(slot.why());
-        T& made = slot.emplace(std::forward<Args>(args)...);
+        // The value goes back to where it came from if it is refused after all.
+        const auto give_back = [&](T& made) {
+            if constexpr (sizeof...(Args) == 1 && (std::is_same_v<Args, T> && ...) && std::is_nothrow_move_assignable_v<T>)
+                ((args = std::move(made)), ...);
+            else
+                static_cast<void>(made);
+        };
+        slot.emplace(std::forward<Args>(args)...);
+        return commit_in_place(slot, limit, give_back);
+    }
+    template <class Limit, class Back>
+    turtle_status commit_in_place(write_claim<T, Handle>& slot, const Limit& limit, const Back& give_back) {
         if (slot.commit()) return TURTLE_OK;
-        // Closed between the two steps: the value goes back to where it came from.
-        if constexpr (sizeof...(Args) == 1 && (std::is_same_v<Args, T> && ...) && std::is_nothrow_move_assignable_v<T>)
-            ((args = std::move(made)), ...);
-        else
-            static_cast<void>(made);
-        return static_cast<turtle_status>(slot.why());
+        if (slot.why() != errc::full) { // closed between the two steps
+            give_back(*slot);
+            return static_cast<turtle_status>(slot.why());
+        }
+        // An engine that decides late, and others took the room meanwhile: from the beginning.
+        T kept(std::move(*slot));
+        slot.abandon();
+        write_claim<T, Handle> next(handle(), watch(), limit);
+        if (!next) {
+            give_back(kept);
+            return static_cast<turtle_status>(next.why());
+        }
+        next.emplace(std::move(kept));
+        return commit_in_place(next, limit, give_back);
     }
 
     /// All of the elements, as far as `limit` lets each wait; the reason if they are fewer.
