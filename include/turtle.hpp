@@ -817,7 +817,7 @@ class pusher {
     template <class U>
     using if_element = std::enable_if_t<std::is_convertible_v<U&&, in>, int>;
     template <class... Args>
-    static constexpr bool nothrow = std::is_nothrow_constructible_v<in, Args...>;
+    static constexpr bool nothrow = std::is_nothrow_constructible_v<in, Args...> && (is_plain<T> || std::is_nothrow_move_constructible_v<in>);
 
 public:
     /// Appends one element, or says at once that it cannot: errc::full, busy, closed, no_handle.
@@ -1028,35 +1028,36 @@ private:
 
     template <class Limit, class... Args>
     turtle_status give_in_place(const Limit& limit, Args&&... args) {
-        write_claim<T, Handle> slot(handle(), watch(), limit);
-        if (!slot) return static_cast<turtle_status>(slot.why());
-        // The value goes back to where it came from if it is refused after all.
-        const auto give_back = [&](T& made) {
+        std::optional<T> kept; // what was made, as long as no slot has it
+        errc why;
+        if (!made_in_place(kept, why, limit, std::forward<Args>(args)...) && kept) {
+            // An engine that decides late, and others took the room meanwhile: once more, with what was made.
+            while (why == errc::full) {
+                T again(std::move(*kept));
+                kept.reset();
+                if (made_in_place(kept, why, limit, std::move(again))) break;
+                if (!kept) { // no slot to be had any more
+                    kept.emplace(std::move(again));
+                    break;
+                }
+            }
+            // Refused after all: the value goes back to where it came from.
             if constexpr (sizeof...(Args) == 1 && (std::is_same_v<Args, T> && ...) && std::is_nothrow_move_assignable_v<T>)
-                ((args = std::move(made)), ...);
-            else
-                static_cast<void>(made);
-        };
-        slot.emplace(std::forward<Args>(args)...);
-        return commit_in_place(slot, limit, give_back);
+                if (kept) ((args = std::move(*kept)), ...);
+        }
+        return static_cast<turtle_status>(why);
     }
-    template <class Limit, class Back>
-    turtle_status commit_in_place(write_claim<T, Handle>& slot, const Limit& limit, const Back& give_back) {
-        if (slot.commit()) return TURTLE_OK;
-        if (slot.why() != errc::full) { // closed between the two steps
-            give_back(*slot);
-            return static_cast<turtle_status>(slot.why());
-        }
-        // An engine that decides late, and others took the room meanwhile: from the beginning.
-        T kept(std::move(*slot));
-        slot.abandon();
-        write_claim<T, Handle> next(handle(), watch(), limit);
-        if (!next) {
-            give_back(kept);
-            return static_cast<turtle_status>(next.why());
-        }
-        next.emplace(std::move(kept));
-        return commit_in_place(next, limit, give_back);
+    /// Makes an element in a slot and publishes it. `false`: not; it is in `kept` if it was made.
+    template <class Limit, class... Args>
+    bool made_in_place(std::optional<T>& kept, errc& why, const Limit& limit, Args&&... args) {
+        write_claim<T, Handle> slot(handle(), watch(), limit);
+        why = slot.why();
+        if (!slot) return false;
+        slot.emplace(std::forward<Args>(args)...);
+        if (slot.commit()) return true;
+        why = slot.why();
+        kept.emplace(std::move(*slot));
+        return false;
     }
 
     /// All of the elements, as far as `limit` lets each wait; the reason if they are fewer.

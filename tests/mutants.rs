@@ -105,8 +105,8 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("wait_free", "TAG_", IN_SHARED_MEMORY),
     ("wait_free", "RECOVER_", IN_SHARED_MEMORY),
 ];
-const IN_SHARED_MEMORY: &str =
-    "recovery of the dead, in shared memory only: tests/shared.rs kills at every step";
+const IN_SHARED_MEMORY: &str = "recovery of the dead, in shared memory only: tests/shared/places.rs kills processes, and tools/stall \
+     (`--kill`) at the instructions; no step is left out there";
 
 /// Choices of an engine (`wait_free::CHOICES`), and the client that notices
 /// when one is undone; or why nobody does.

@@ -17,7 +17,7 @@ void batches(Make make) {
         return all;
     };
     const std::vector<T> reference = filled(1000);
-    for (const strategy engine : both) {
+    for (const strategy engine : engines) {
         turtle::ring_buffer<T> ring(600, engine);
         std::error_code why;
         auto source = filled(1000);
@@ -73,7 +73,7 @@ void batches_of_plain_data() {
     static_assert(turtle::detail::is_contiguous<std::vector<int>::iterator, int>());
     static_assert(!turtle::detail::is_contiguous<std::list<int>::iterator, int>());
     static_assert(!turtle::detail::is_contiguous<long*, int>() && !turtle::detail::is_contiguous<std::vector<bool>::iterator, bool>());
-    for (const strategy engine : both) {
+    for (const strategy engine : engines) {
         turtle::ring_buffer<int> ring(100, engine);
         std::vector<int> numbers(250), got(250, -1);
         std::iota(numbers.begin(), numbers.end(), 0);

@@ -5,7 +5,7 @@ namespace {
 
 template <class T, class Make, class Is>
 void singles_everywhere(Make make, Is is) {
-    for (const strategy engine : both) {
+    for (const strategy engine : engines) {
         for (const std::size_t capacity : {4u, 7u, 64u}) {
             turtle::ring_buffer<T> ring(capacity, engine);
             singles<T>(ring, ring, capacity, make, is);

@@ -7,7 +7,7 @@ namespace {
 
 template <class wide>
 void claims() {
-    for (const strategy engine : both) {
+    for (const strategy engine : engines) {
         turtle::ring_buffer<wide> ring(3, engine);
         {
             auto slot = ring.claim();
@@ -63,7 +63,7 @@ struct alignas(64) padded_text {
 };
 
 void aligned_objects() {
-    for (const strategy engine : both) {
+    for (const strategy engine : engines) {
         turtle::ring_buffer<padded_text> ring(3, engine);
         for (int i = 0; i < 7; ++i) {
             auto slot = ring.claim();
@@ -78,7 +78,7 @@ void aligned_objects() {
 }
 
 void lifetimes() {
-    for (const strategy engine : both) {
+    for (const strategy engine : engines) {
         CHECK(counted::alive == 0);
         {
             turtle::ring_buffer<counted> ring(4, engine);
@@ -155,7 +155,7 @@ struct closer {
 };
 
 void closing_between_claim_and_commit() {
-    for (const strategy engine : both) {
+    for (const strategy engine : engines) {
         turtle::ring_buffer<closer> ring(2, engine);
         closer value(&ring, "a text too long for the small buffer");
         std::error_code why;

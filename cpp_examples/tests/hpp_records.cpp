@@ -8,7 +8,7 @@ namespace {
 
 void records() {
     check_throws(errc::invalid, [] { turtle::record_ring none(0); });
-    for (const strategy engine : both) {
+    for (const strategy engine : engines) {
         named name("records");
         turtle::options wanted;
         wanted.capacity = 3;
@@ -49,7 +49,7 @@ void records() {
 void records_are_elements() {
     const auto make = [](int n) { return std::string(static_cast<std::size_t>(n), 'x'); };
     const auto is = [](const std::string& x, int n) { return x.size() == static_cast<std::size_t>(n); };
-    for (const strategy engine : both) {
+    for (const strategy engine : engines) {
         turtle::options wanted;
         wanted.capacity = 12;
         wanted.strategy = engine;
@@ -106,7 +106,7 @@ void records_in_place(Push& in, Pop& out) {
 }
 
 void claims_of_records() {
-    for (const strategy engine : both) {
+    for (const strategy engine : engines) {
         turtle::options wanted;
         wanted.capacity = 4;
         wanted.strategy = engine;

@@ -68,7 +68,7 @@ void building() {
 }
 
 void observers() {
-    for (const strategy engine : both) {
+    for (const strategy engine : engines) {
         turtle::ring_buffer<int> ring(10, engine);
         for (int i = 0; i < 3; ++i) CHECK(ring.try_push(i));
         CHECK(ring.size_approx() == 3 && !ring.empty() && ring.try_pop() == 0);

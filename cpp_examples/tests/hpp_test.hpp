@@ -24,7 +24,7 @@ using namespace std::chrono_literals;
 using turtle::errc;
 using turtle::strategy;
 
-inline constexpr strategy both[] = {strategy::turn, strategy::spsc};
+inline constexpr strategy engines[] = {strategy::turn, strategy::spsc, strategy::wait_free};
 
 inline std::string fresh_name(const char* what) { return "/turtle-hpp-test-" + std::to_string(getpid()) + "-" + what; }
 

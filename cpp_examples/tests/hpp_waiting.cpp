@@ -10,7 +10,7 @@ namespace {
 
 template <class T, class Make>
 void waiting(Make make) {
-    for (const strategy engine : both) {
+    for (const strategy engine : engines) {
         { // a pop waits for a push
             turtle::ring_buffer<T> ring(1, engine);
             std::thread consumer([&] { CHECK(*ring.pop() == make(1)); });
@@ -142,7 +142,7 @@ void other_clocks() {
 }
 
 void iterating() {
-    for (const strategy engine : both) {
+    for (const strategy engine : engines) {
         turtle::ring_buffer<int> ring(100, engine);
         for (int i = 0; i < 10; ++i) CHECK(ring.push(i));
         int first = 0;
@@ -182,7 +182,7 @@ void iterating() {
 
 void stop_tokens() {
 #ifdef __cpp_lib_jthread
-    for (const strategy engine : both) {
+    for (const strategy engine : engines) {
         turtle::ring_buffer<std::string> ring(1, engine);
         std::error_code why;
         std::stop_source source;
@@ -297,6 +297,32 @@ void sides_of_spsc() {
     CHECK(again.try_push(6));
 }
 
+/// Fills the ring while it is being made, as another producer may between the two steps of a push.
+struct meddles {
+    int number;
+    meddles(turtle::producer<meddles>* other, int n) : number(n) {
+        if (other != nullptr) CHECK(other->try_emplace(nullptr, 1));
+    }
+    meddles(meddles&& other) noexcept : number(std::exchange(other.number, 0)) {}
+    meddles& operator=(meddles&& other) noexcept { return number = std::exchange(other.number, 0), *this; }
+    ~meddles() {} // not plain data: it lives in the slot
+};
+
+/// On an engine that decides at the commit others may take the room meanwhile: the push waits again, and a try or a
+/// timed one says so.
+void room_taken_meanwhile() {
+    turtle::ring_buffer<meddles> ring(1, strategy::wait_free);
+    turtle::producer other(ring);
+    CHECK(!ring.try_emplace(&other, 2));
+    CHECK(ring.pop()->number == 1);
+    CHECK(!ring.try_emplace_for(1ms, &other, 2));
+    CHECK(ring.pop()->number == 1);
+    ring.release_thread();
+    std::thread producer([&] { CHECK(ring.emplace(&other, 2)); });
+    CHECK(ring.pop()->number == 1 && ring.pop()->number == 2);
+    producer.join();
+}
+
 } // namespace
 
 void test_waiting() {
@@ -308,4 +334,5 @@ void test_waiting() {
     stop_tokens();
     many_threads();
     sides_of_spsc();
+    room_taken_meanwhile();
 }

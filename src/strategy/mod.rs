@@ -297,20 +297,20 @@ pub unsafe trait RawRing<Sh: Shape>: Clone + Send + Sync + Debug {
         Left::default()
     }
     /// Sits down at a place as a producer. A `session` other than 0 is written
-    /// down; the place's own goes on counting.
+    /// down; the place's own goes on counting. Without places: any producer.
     ///
     /// # Safety
     /// The caller has the lock of the place, for as long as the side lives; the
     /// place was recovered and is `Free`, or `Kept` for this session.
     unsafe fn producer_at(&self, _place: usize, _session: u64) -> Self::Producer {
-        unimplemented!("this engine has no places")
+        self.new_producer().expect("a side that costs nothing")
     }
     /// As [`producer_at`](Self::producer_at), as a consumer.
     ///
     /// # Safety
     /// As there.
     unsafe fn consumer_at(&self, _place: usize, _session: u64) -> Self::Consumer {
-        unimplemented!("this engine has no places")
+        self.new_consumer().expect("a side that costs nothing")
     }
     /// Moves up to `n` elements out that wait at a consumers' place, oldest
     /// first; answers how many. After the last one it is `Free` or `Kept`.

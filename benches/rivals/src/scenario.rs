@@ -130,16 +130,16 @@ fn throughput<A: Arena>(name: &str, shape: Shape) -> Contender {
     }
 }
 
-fn pair<A: Arena>(name: &str) -> Contender {
-    in_turn::<A>(name, false)
+fn pair<A: Arena + 'static>(name: &str) -> Contender {
+    in_turn::<A>(name, A::pairs)
 }
 
-fn in_turn<A: Arena>(name: &str, eights: bool) -> Contender {
+fn in_turn<A: Arena + 'static>(name: &str, how: fn(&A, u64) -> u64) -> Contender {
     Contender {
         name: name.to_owned(),
         work: Work::Fill,
         run: Box::new(move |items| {
-            let seconds = work::pair::<A>(1024, items, eights);
+            let seconds = work::pair::<A>(1024, items, how);
             Sample {
                 seconds,
                 values: vec![seconds * 1e9 / items as f64],
@@ -277,13 +277,13 @@ fn pairs(groups: &mut Vec<Group>) {
         scenario: "pair",
         row: "8 pushes, 8 pops, one thread, cap 1024".to_owned(),
         metrics: &PAIR,
-        reference: in_turn::<Words<ArrayQueue<u64>>>("ArrayQueue", true),
+        reference: in_turn::<Words<ArrayQueue<u64>>>("ArrayQueue", Words::eights),
         subjects: vec![
             #[cfg(feature = "turtle")]
-            plain(in_turn::<Words<Turn<u64>>>("turn", true)),
+            plain(in_turn::<Words<Turn<u64>>>("turn", Words::eights)),
             #[cfg(feature = "turtle")]
             barred(
-                in_turn::<Words<WaitFree<u64>>>("wait_free", true),
+                in_turn::<Words<WaitFree<u64>>>("wait_free", Words::eights),
                 Bar::AtMost(0.8),
                 1,
             ),

@@ -146,7 +146,7 @@ fn name_of<A>() -> &'static str {
 ///
 /// # Panics
 /// If the sum of what came out is wrong.
-pub fn pair<A: Arena>(capacity: usize, items: u64, eights: bool) -> f64 {
+pub fn pair<A: Arena>(capacity: usize, items: u64, run: fn(&A, u64) -> u64) -> f64 {
     let core = cores()[0];
     std::thread::scope(|scope| {
         let worker = scope.spawn(move || {
@@ -156,11 +156,7 @@ pub fn pair<A: Arena>(capacity: usize, items: u64, eights: bool) -> f64 {
             arena_lap::<A>(&arena, capacity as u64);
             let arena = A::with_capacity(capacity);
             let start = Instant::now();
-            let sum = if eights {
-                arena.eights(items)
-            } else {
-                arena.pairs(items)
-            };
+            let sum = run(&arena, items);
             let seconds = start.elapsed().as_secs_f64();
             assert_eq!(sum, expected(1, items).sum, "{}: wrong sum", name_of::<A>());
             seconds
@@ -355,7 +351,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "the worker ends well")]
     fn a_pair_run_with_a_wrong_item_is_refused() {
-        pair::<Words<Lossy>>(16, 2000);
+        pair::<Words<Lossy>>(16, 2000, Arena::pairs);
     }
 
     #[test]

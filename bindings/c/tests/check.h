@@ -48,8 +48,8 @@ void skip(const char *reason); /* ends the test */
 /* Long enough for any machine, short enough that a lost wake-up is seen before the test's own end. */
 #define LONG_NS UINT64_C(20000000000)
 
-/* The statuses that both engines may answer when nobody else is active. */
-static const uint32_t engines[] = {TURTLE_TURN, TURTLE_SPSC};
+/* The statuses that every engine may answer when nobody else is active. */
+static const uint32_t engines[] = {TURTLE_TURN, TURTLE_SPSC, TURTLE_WAIT_FREE};
 #define ENGINES (sizeof engines / sizeof engines[0])
 
 turtle_options options_for(uint32_t strategy, size_t capacity, size_t elem_size);
