@@ -1230,6 +1230,8 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for ExchangeRing<Sh, P> {
         if side.flags & LENT != 0 {
             return Err(PushRefusal::Lent);
         }
+        // What cannot have room is not read either.
+        let n = n.min(self.capacity);
         let mut pushed = 0;
         while pushed < n {
             let run = (n - pushed).min(self.layout().elements);

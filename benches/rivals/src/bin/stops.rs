@@ -2,7 +2,8 @@
 //!
 //! Two pinned survivors, a producer and a consumer, work on a ring in shared memory. A third
 //! participant, a process of its own, pushes and pops, too, and is stopped (`SIGSTOP`) for 50 ms
-//! again and again. The same without it is the reference, before and after, on a fresh ring.
+//! again and again, or, as a control, sleeps as long of its own accord, outside any call. The same
+//! without it is the reference, before and after, on a fresh ring.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -28,21 +29,44 @@ fn open(name: &str, strategy: Strategy, mode: OpenMode) -> RingBuffer<u64> {
     .expect("a ring in shared memory")
 }
 
-/// Pushes and pops for ever.
-fn victim(name: &str, strategy: Strategy) -> ! {
+/// What the third participant does.
+#[derive(Clone, Copy, PartialEq)]
+enum Third {
+    None,
+    Sleeps,
+    Stopped,
+}
+
+/// Pushes and pops for ever; in between it sleeps, if asked to.
+fn victim(name: &str, strategy: Strategy, sleeps: bool) -> ! {
     let ring = open(name, strategy, OpenMode::Attach);
     let (mut tx, mut rx) = (ring.producer().unwrap(), ring.consumer().unwrap());
     println!("ready");
+    let mut random = Rng::new(1);
     loop {
-        let _ = tx.try_push(1);
-        let _ = rx.try_pop();
+        let (begin, work) = (Instant::now(), short(&mut random));
+        while !sleeps || begin.elapsed() < work {
+            let _ = tx.try_push(1);
+            let _ = rx.try_pop();
+        }
+        std::thread::sleep(STOPPED);
     }
 }
 
-fn start_victim(name: &str, strategy: Strategy) -> Child {
+/// Between two stops: the instant is to be a random one.
+fn short(random: &mut Rng) -> Duration {
+    Duration::from_micros(500 + random.below(4500) as u64)
+}
+
+fn start_victim(name: &str, strategy: Strategy, third: Third) -> Child {
+    let how = if third == Third::Sleeps {
+        "sleeps"
+    } else {
+        "works"
+    };
     let me = std::env::current_exe().expect("this program");
     let mut child = Command::new(me)
-        .args(["victim", name, strategy.name()])
+        .args(["victim", name, strategy.name(), how])
         .stdout(Stdio::piped())
         .spawn()
         .expect("a process");
@@ -58,12 +82,12 @@ fn signal(child: &Child, signal: i32) {
 }
 
 /// Million completed calls a second of both survivors, and the longest time without one, ms.
-fn window(strategy: Strategy, stops: bool, random: &mut Rng) -> (f64, f64) {
+fn window(strategy: Strategy, third: Third, random: &mut Rng) -> (f64, f64) {
     let name = format!("/turtle-stops-{}", std::process::id());
     let ring = open(&name, strategy, OpenMode::CreateNew);
     let done = [AtomicU64::new(0), AtomicU64::new(0)];
     let (end, longest) = (AtomicBool::new(false), AtomicU64::new(0));
-    let mut child = stops.then(|| start_victim(&name, strategy));
+    let mut child = (third != Third::None).then(|| start_victim(&name, strategy, third));
     let mut rate = 0.0;
     std::thread::scope(|scope| {
         let cores = rivals::machine::cores();
@@ -97,9 +121,8 @@ fn window(strategy: Strategy, stops: bool, random: &mut Rng) -> (f64, f64) {
         }
         let begin = Instant::now();
         while begin.elapsed() < WINDOW {
-            let pause = Duration::from_micros(500 + random.below(4500) as u64);
-            std::thread::sleep(pause); // the instant at which it is stopped is to be a random one
-            if let Some(child) = &child {
+            std::thread::sleep(short(random));
+            if let (Some(child), Third::Stopped) = (&child, third) {
                 signal(child, libc::SIGSTOP);
                 std::thread::sleep(STOPPED);
                 signal(child, libc::SIGCONT);
@@ -119,43 +142,46 @@ fn window(strategy: Strategy, stops: bool, random: &mut Rng) -> (f64, f64) {
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();
-    if let [_, word, name, strategy] = &args[..]
+    if let [_, word, name, strategy, how] = &args[..]
         && word == "victim"
     {
-        victim(name, strategy.parse().expect("a strategy"));
+        victim(name, strategy.parse().expect("a strategy"), how == "sleeps");
     }
     let reps = args.get(1).map_or(7, |n| n.parse().expect("repetitions"));
     println!("{}", Machine::describe().line());
     println!(
-        "{:<10} {:>12} {:>12} {:>22} {:>24}",
-        "engine", "M calls/s", "with stops", "ratio [all]", "longest standstill, ms"
+        "{:<10} {:<8} {:>10} {:>10} {:>22} {:>26}",
+        "engine", "third", "M calls/s", "with it", "ratio [all]", "longest standstill, ms"
     );
     let mut random = Rng::new(0x7374_6f70);
     for strategy in [Strategy::Turn, Strategy::WaitFree] {
-        let (mut ratios, mut rates, mut stopped, mut gaps) = (vec![], vec![], vec![], vec![]);
-        for _ in 0..reps {
-            let (before, _) = window(strategy, false, &mut random);
-            let (with, gap) = window(strategy, true, &mut random);
-            let (after, _) = window(strategy, false, &mut random);
-            ratios.push(with / (before * after).sqrt());
-            rates.push((before * after).sqrt());
-            stopped.push(with);
-            gaps.push(gap);
+        for (third, word) in [(Third::Sleeps, "sleeps"), (Third::Stopped, "stopped")] {
+            let (mut ratios, mut rates, mut with, mut gaps) = (vec![], vec![], vec![], vec![]);
+            for _ in 0..reps {
+                let (before, _) = window(strategy, Third::None, &mut random);
+                let (rate, gap) = window(strategy, third, &mut random);
+                let (after, _) = window(strategy, Third::None, &mut random);
+                let alone = (before * after).sqrt();
+                ratios.push(rate / alone);
+                rates.push(alone);
+                with.push(rate);
+                gaps.push(gap);
+            }
+            for list in [&mut ratios, &mut rates, &mut with, &mut gaps] {
+                list.sort_by(f64::total_cmp);
+            }
+            let middle = reps / 2;
+            println!(
+                "{:<10} {word:<8} {:>10.1} {:>10.1} {:>8.3} [{:.3}, {:.3}] {:>12.1} (most {:.1})",
+                strategy.name(),
+                rates[middle],
+                with[middle],
+                ratios[middle],
+                ratios[0],
+                ratios[reps - 1],
+                gaps[middle],
+                gaps[reps - 1],
+            );
         }
-        for list in [&mut ratios, &mut rates, &mut stopped, &mut gaps] {
-            list.sort_by(f64::total_cmp);
-        }
-        let middle = reps / 2;
-        println!(
-            "{:<10} {:>12.1} {:>12.1} {:>8.3} [{:.3}, {:.3}] {:>10.1} (most {:.1})",
-            strategy.name(),
-            rates[middle],
-            stopped[middle],
-            ratios[middle],
-            ratios[0],
-            ratios[reps - 1],
-            gaps[middle],
-            gaps[reps - 1],
-        );
     }
 }
