@@ -817,7 +817,8 @@ class pusher {
     template <class U>
     using if_element = std::enable_if_t<std::is_convertible_v<U&&, in>, int>;
     template <class... Args>
-    static constexpr bool nothrow = std::is_nothrow_constructible_v<in, Args...> && (is_plain<T> || std::is_nothrow_move_constructible_v<in>);
+    static constexpr bool nothrow =
+        std::is_nothrow_constructible_v<in, Args...> && (is_plain<in> || std::is_nothrow_move_constructible_v<in>);
 
 public:
     /// Appends one element, or says at once that it cannot: errc::full, busy, closed, no_handle.
