@@ -16,8 +16,9 @@
 //!    One exchange of one word decides the position, publishes the elements and
 //!    passes the ownership: there is no moment at which a slot is taken and not
 //!    yet written, so nobody can be found halfway.
-//! 3. A cell is a line and holds a *run* of 1 to 8 elements, as many as fit; a
-//!    run is pushed with one exchange. It has as many positions as elements;
+//! 3. A cell holds a *run* of 1 to 8 elements, as many as fit a line (a single
+//!    one lies in a place of its own, several cells' in a line); a run is pushed
+//!    with one exchange. It has as many positions as elements;
 //!    the slot of its first one holds it, the slots of the others stay as they
 //!    are. Where a run ends another one begins, for everybody.
 //! 4. Each slot has a *phase* that only grows: a push in lap `n` moves it to
@@ -185,7 +186,7 @@ use std::alloc::Layout;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
-use self::layout::{CellLayout, Parts};
+use self::layout::{CellLayout, LINE, Parts};
 use self::places::Place;
 pub use self::places::Side;
 use self::words::Fields;
@@ -356,12 +357,10 @@ const SEALED: u64 = 2;
 
 /// Positions between two looks ahead, as a shift: 8, the longest run.
 const GROUP: u32 = 3;
-/// Positions between two moves of a hint, as a shift: such an exchange costs as
-/// much as a decision.
-const HINTS: u32 = 4;
-
 /// In `Side::taken`: what was taken lies aside, not in the spare.
 const ASIDE: u32 = !0;
+/// There: it was a run of one element.
+const SINGLE: u32 = !0 - 1;
 
 #[derive(Debug)]
 #[repr(C)]
@@ -370,9 +369,9 @@ struct Header {
     closed: Padded<Word>,
 }
 
-/// Two words, four of them in a line: measured better than eight.
+/// Eight of them in a line, as many as the longest run.
 #[derive(Debug)]
-#[repr(C, align(16))]
+#[repr(C, align(8))]
 struct Slot {
     word: Word,
 }
@@ -396,32 +395,46 @@ struct Record {
 #[derive(Clone, Copy, Debug)]
 struct Pacing {
     /// Before the first blocked answer after a success.
-    poll: u32,
+    poll: u16,
     /// Elements (or room) that should gather before a run starts.
-    goal: usize,
+    goal: u16,
     /// Pauses for each look at whether they have.
-    look: u32,
+    look: u16,
     /// Whether to ask for lines in advance.
     ahead: bool,
+    /// Less room than that, and the pops are followed too closely.
+    near: u8,
+    /// Pauses to let more gather.
+    rest: u16,
+    /// Positions between two moves of a hint, as a shift: such an exchange costs
+    /// as much as a decision.
+    hints: u8,
 }
 
 impl Pacing {
     fn of(capacity: usize) -> Self {
-        if capacity >= 256 {
-            Self {
-                poll: 128,
-                goal: 64,
-                look: 32,
-                ahead: true,
-            }
-        } else {
-            let small = capacity as u32; // below 256
-            Self {
+        let small = capacity.min(256) as u16;
+        let whole = Self {
+            poll: 128,
+            goal: 64,
+            look: 32,
+            ahead: true,
+            near: 8,
+            rest: small,
+            hints: 4,
+        };
+        match capacity {
+            1024.. => whole,
+            256.. => Self { hints: 3, ..whole },
+            _ => Self {
                 poll: small.min(64),
-                goal: (capacity / 2).clamp(1, 32),
+                goal: (small / 2).clamp(1, 32),
                 look: small.min(32),
                 ahead: false,
-            }
+                near: if capacity < 32 { 0 } else { 8 },
+                hints: 3,
+                ..whole
+            },
         }
     }
 }
@@ -432,6 +445,8 @@ pub struct ExchangeRing<Sh, P> {
     header: NonNull<Header>,
     slots: NonNull<Slot>,
     cells: NonNull<u8>,
+    /// The runs of the cells; the same, if a run is one element.
+    runs: NonNull<u8>,
     announced: NonNull<Word>,
     records: NonNull<Record>,
     places: NonNull<Place>,
@@ -439,9 +454,8 @@ pub struct ExchangeRing<Sh, P> {
     capacity: usize,
     slot_count: usize,
     cell_count: usize,
-    /// Of each side; a power of two.
-    participants: usize,
-    /// The bits of a position that say whose turn it is.
+    /// The bits of a position that say whose turn it is: participants of each
+    /// side, a power of two, less one.
     turns: usize,
     /// How many of them may join.
     asked: usize,
@@ -452,8 +466,6 @@ pub struct ExchangeRing<Sh, P> {
     layout: CellLayout,
     /// Bytes of an element.
     size: usize,
-    /// Elements of the longest run.
-    elements: usize,
     shared: bool,
     pacing: Pacing,
     helps: Count,
@@ -507,6 +519,12 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
         unsafe { &(*self.slots.as_ptr().add(index)).word }
     }
 
+    /// Of each side; a power of two.
+    #[inline(always)]
+    fn participants(&self) -> usize {
+        self.turns + 1
+    }
+
     /// Whose turn it is at a position.
     #[inline(always)]
     fn turn(&self, position: u64) -> usize {
@@ -531,16 +549,16 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
 
     #[inline(always)]
     fn announced_of(&self, side: usize, participant: usize) -> &Word {
-        let index = side * self.participants + (participant & self.turns);
+        let index = side * self.participants() + (participant & self.turns);
         // SAFETY: two rows of `participants` words.
         unsafe { &*self.announced.as_ptr().add(index) }
     }
 
     /// The entry of a participant's operation; any numbers are brought into range.
     fn entry(&self, participant: usize, side: usize, sequence: u64) -> &Entry {
-        let participant = participant & (self.participants - 1);
+        let participant = participant & (self.turns);
         let row = if skip(OWN_RECORDS) { 0 } else { side & 1 };
-        let index = row * self.participants + participant;
+        let index = row * self.participants() + participant;
         // SAFETY: two rows of `participants` records.
         let record = unsafe { &*self.records.as_ptr().add(index) };
         &record.entries[(sequence & 1) as usize]
@@ -556,46 +574,110 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
         }
     }
 
+    /// An index of a cell: one that no ring writes is spoilt data, not a wild
+    /// access.
     #[inline(always)]
-    fn cell(&self, cell: u64) -> *mut u8 {
-        let mut index = cell as usize;
-        if index >= self.cell_count {
-            index = 0; // a cell no ring writes: spoilt data, not a wild access
-        }
-        // SAFETY: below the number of cells, so inside the region.
-        unsafe { self.cells.as_ptr().add(index * self.layout().stride) }
+    fn within(&self, cell: u64) -> usize {
+        let index = cell as usize;
+        if index < self.cell_count { index } else { 0 }
     }
 
-    /// Element `i` of a cell.
     #[inline(always)]
-    fn element(&self, cell: u64, i: usize) -> Lease {
-        let layout = self.layout();
-        let i = i.min(layout.elements - 1);
-        let size = Sh::STATIC.map_or(self.size, |(size, _)| size);
+    fn cell(&self, cell: u64) -> *mut u8 {
+        let stride = self.layout().stride;
+        // SAFETY: below the number of cells, so inside the region.
+        unsafe { self.cells.as_ptr().add(self.within(cell) * stride) }
+    }
+
+    /// Where a cell's run lies, if it is longer than one element.
+    #[inline(always)]
+    fn run(&self, cell: u64) -> *mut u8 {
+        let stride = self.layout().run_stride;
+        // SAFETY: below the number of cells, so inside the region.
+        unsafe { self.runs.as_ptr().add(self.within(cell) * stride) }
+    }
+
+    /// Bytes of an element: a constant, if the shape is one.
+    #[inline(always)]
+    fn size(&self) -> usize {
+        Sh::STATIC.map_or(self.size, |(size, _)| size)
+    }
+
+    /// The element of a cell whose run is one.
+    #[inline(always)]
+    fn single(&self, cell: u64) -> Lease {
         let at = self.cell(cell);
-        // SAFETY: an element of a cell, inside the region.
+        // SAFETY: the element of a cell, inside the region.
         unsafe {
             Lease {
-                payload: at.add(layout.payload + i * size),
+                payload: at.add(self.layout().payload),
                 tracker: at.cast(),
                 ticket: cell,
             }
         }
     }
 
+    /// Element `i` of a longer run.
+    #[inline(always)]
+    fn element(&self, cell: u64, i: usize) -> Lease {
+        let layout = self.layout();
+        if layout.elements == 1 {
+            return self.single(cell);
+        }
+        let i = i.min(layout.elements - 1);
+        let at = self.run(cell);
+        // SAFETY: an element of a run, inside the region.
+        unsafe {
+            Lease {
+                payload: at.add(layout.run_payload + i * self.size()),
+                tracker: at.cast(),
+                ticket: cell,
+            }
+        }
+    }
+
+    /// The next element that a slot's word has.
+    #[inline(always)]
+    fn front(&self, word: u64) -> Lease {
+        let fields = &self.fields;
+        if fields.length(word) == 1 {
+            self.single(fields.cell(word))
+        } else {
+            self.element(fields.cell(word), fields.popped(word) as usize)
+        }
+    }
+
     /// Element `i` of what was taken last.
     #[inline(always)]
     fn taken(&self, side: &Side, i: usize) -> Lease {
-        if side.taken == ASIDE {
-            self.taken_aside(side, i)
-        } else {
-            self.element(side.spare, side.taken as usize + i)
+        match side.taken {
+            SINGLE => self.single(side.spare),
+            ASIDE => self.taken_aside(side, i),
+            first => self.element(side.spare, first as usize + i),
+        }
+    }
+
+    /// Puts the first element of a run in the own spare where a single one lies:
+    /// no more of it is pushed.
+    #[cold]
+    fn make_single(&self, side: &Side) {
+        let size = self.size();
+        if self.layout().elements == 1 {
+            return; // it lies there
+        }
+        // SAFETY: both are places of the own spare, which is not lent, and do
+        // not overlap.
+        unsafe {
+            self.element(side.spare, 0).read(|from| {
+                self.single(side.spare)
+                    .write(|to| std::ptr::copy_nonoverlapping(from, to, size));
+            });
         }
     }
 
     #[cold]
     fn taken_aside(&self, side: &Side, i: usize) -> Lease {
-        let i = i.min(self.elements - 1);
+        let i = i.min(self.layout.elements - 1);
         let place = side.place();
         Lease {
             // SAFETY: the aside holds as many elements as a run.
@@ -608,7 +690,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
     /// Copies `n` elements that somebody else may be overwriting: what it reads
     /// is used only if the slot's word turns out to be unchanged.
     fn copy_aside(&self, side: &Side, from: *const u8, n: usize) {
-        let bytes = n.min(self.elements) * self.size;
+        let bytes = n.min(self.layout.elements) * self.size;
         let to = side.place().aside();
         let words = if self.size.is_multiple_of(8) {
             bytes / 8
@@ -673,25 +755,37 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
     #[inline(never)]
     fn new_group<const S: usize>(&self, side: &mut Side, was: u64, n: u64) {
         let index = side.index();
+        // A run is decided in a fifth of the time that a line needs to come.
+        let (slots, cells) = if n > 1 { (64, 32) } else { (16, 8) };
         // Not over the end of a lap, which is rarely near.
-        if self.pacing.ahead && side.skip == 0 && index + 16 < self.slot_count {
-            prefetch_write(std::ptr::from_ref(self.slot(index + 16)).cast());
+        if self.pacing.ahead && side.skip == 0 && index + slots < self.slot_count {
+            prefetch_write(std::ptr::from_ref(self.slot(index + slots)).cast());
             let look = |by: usize| self.slot(index + by).load(P::relaxed(AHEAD_LOOK));
-            let next = look(8);
+            let next = look(cells);
             // What is not pushed yet need not be asked for.
             if S == PUSH || !self.is_behind(side, next) {
-                let cells = if n == 1 { 8..16 } else { 8..9 };
-                for by in cells {
-                    let payload = self.cell(self.fields.cell(look(by)));
-                    if S == PUSH {
-                        prefetch_write(payload);
-                    } else {
-                        prefetch_read(payload);
+                let ask = if S == PUSH {
+                    prefetch_write
+                } else {
+                    prefetch_read
+                };
+                if n > 1 {
+                    ask(self.run(self.fields.cell(next)));
+                } else {
+                    let mut last = 0;
+                    for by in cells..cells + 8 {
+                        let cell = self.cell(self.fields.cell(look(by)));
+                        // Neighbours often lie in one line.
+                        if cell as usize / LINE != last {
+                            ask(cell);
+                        }
+                        last = cell as usize / LINE;
                     }
                 }
             }
         }
-        if (was ^ side.position) >> HINTS == 0 {
+        let hints = self.pacing.hints + if n > 1 { 2 } else { 0 }; // runs are told of less often
+        if (was ^ side.position) >> hints == 0 {
             return;
         }
         self.move_hint(S, side.position);
@@ -729,7 +823,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
             1
         };
         let next = position.wrapping_add(length);
-        if (position ^ next) >> HINTS != 0 {
+        if (position ^ next) >> self.pacing.hints != 0 {
             self.move_hint(side, next);
         }
     }
@@ -817,8 +911,8 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
             return None;
         }
         side.spare = fields.cell(word);
-        side.taken = if most == 1 {
-            0
+        side.taken = if length == 1 {
+            SINGLE
         } else {
             fields.popped(word) as u32
         };
@@ -844,7 +938,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
         let mut position = self.header().hint[S].load(P::acquire(LOOK_HINT));
         // A hint is behind by as much as is in flight; others move on meanwhile,
         // and a hostile process may have written anything.
-        for _ in 0..self.slot_count + 16 * self.participants {
+        for _ in 0..self.slot_count + 16 * self.participants() {
             let word = self.slot((position % count) as usize);
             let word = word.load(P::acquire(LOOK_SLOT));
             let base = self.base(position / count, S);
@@ -864,7 +958,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
         let count = self.slot_count as u64;
         // In a ring that nobody spoils it ends when everybody that pushes has
         // seen that it is asked for.
-        for _ in 0..64 + 32 * self.participants {
+        for _ in 0..64 + 32 * self.participants() {
             let (position, _) = self.frontier::<PUSH>();
             let index = (position % count) as usize;
             let slot = self.slot(index);
@@ -927,7 +1021,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for ExchangeRing<Sh, P> {
             for index in 0..ring.slot_count {
                 (&raw mut (*ring.slots.as_ptr().add(index)).word).write(Word::new(index as u64));
             }
-            for i in 0..2 * ring.participants {
+            for i in 0..2 * ring.participants() {
                 ring.announced.add(i).write(Word::new(0));
                 for turn in 0..2 {
                     let entry = &raw mut (*ring.records.as_ptr().add(i)).entries[turn];
@@ -939,10 +1033,14 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for ExchangeRing<Sh, P> {
                     .write(Place::new((ring.slot_count + i) as u64));
             }
             for cell in 0..ring.cell_count {
-                let at = ring.cells.as_ptr().add(cell * ring.layout.stride);
+                let at = ring.cell(cell as u64);
                 at.cast::<Tracker>().write(Tracker::new());
                 if ring.shared {
                     at.add(ring.layout.tag).cast::<Word>().write(Word::new(0));
+                }
+                if ring.layout.elements > 1 {
+                    let run = ring.run(cell as u64);
+                    run.cast::<Tracker>().write(Tracker::new());
                 }
             }
         }
@@ -963,13 +1061,13 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for ExchangeRing<Sh, P> {
                 header: at.cast(),
                 slots: at.add(parts.slots).cast(),
                 cells: at.add(parts.cells),
+                runs: at.add(parts.runs),
                 announced: at.add(parts.announced).cast(),
                 records: at.add(parts.records).cast(),
                 places: at.add(parts.places).cast(),
                 capacity: geometry.capacity,
                 slot_count: parts.slot_count,
                 cell_count: parts.cell_count,
-                participants: parts.participants,
                 turns: parts.participants - 1,
                 asked: geometry.participants,
                 patience: geometry.patience,
@@ -977,7 +1075,6 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for ExchangeRing<Sh, P> {
                 refresh,
                 layout,
                 size,
-                elements: layout.elements,
                 shared: geometry.shared,
                 pacing: Pacing::of(geometry.capacity),
                 helps: Count::default(),
@@ -992,16 +1089,19 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for ExchangeRing<Sh, P> {
             for index in 0..self.slot_count {
                 self.slots.add(index).drop_in_place();
             }
-            for i in 0..2 * self.participants {
+            for i in 0..2 * self.participants() {
                 self.announced.add(i).drop_in_place();
                 self.records.add(i).drop_in_place();
                 self.places.add(i).drop_in_place();
             }
             for cell in 0..self.cell_count {
-                let at = self.cells.as_ptr().add(cell * self.layout.stride);
+                let at = self.cell(cell as u64);
                 at.cast::<Tracker>().drop_in_place();
                 if self.shared {
                     at.add(self.layout.tag).cast::<Word>().drop_in_place();
+                }
+                if self.layout.elements > 1 {
+                    self.run(cell as u64).cast::<Tracker>().drop_in_place();
                 }
             }
             self.header.drop_in_place();
@@ -1076,7 +1176,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for ExchangeRing<Sh, P> {
         };
         Ok(Lease {
             ticket: word,
-            ..self.element(side.spare, 0)
+            ..self.single(side.spare)
         })
     }
 
@@ -1120,7 +1220,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for ExchangeRing<Sh, P> {
             self.take::<true>(side, 1, any)?;
             return Ok(self.taken(side, 0));
         }
-        Ok(self.element(side.spare, 0))
+        Ok(self.single(side.spare))
     }
 
     #[inline(always)]
@@ -1134,7 +1234,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for ExchangeRing<Sh, P> {
             return false;
         }
         // SAFETY: the own spare, which is not lent.
-        unsafe { self.element(side.spare, 0).write(write) };
+        unsafe { self.single(side.spare).write(write) };
         self.push_at(side, word, 1)
     }
 
@@ -1145,7 +1245,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for ExchangeRing<Sh, P> {
             return false;
         }
         // SAFETY: the cell is this participant's now.
-        unsafe { self.element(side.spare, 0).read(read) };
+        unsafe { self.single(side.spare).read(read) };
         self.note_given(side);
         true
     }
@@ -1235,7 +1335,11 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for ExchangeRing<Sh, P> {
         let mut pushed = 0;
         while pushed < n {
             let run = (n - pushed).min(self.layout().elements);
-            let spare = self.element(side.spare, 0);
+            let spare = if run == 1 {
+                self.single(side.spare)
+            } else {
+                self.element(side.spare, 0)
+            };
             // SAFETY: the own spare has room for a run; `from` has `n` elements.
             unsafe {
                 let from = from.add(pushed * size);
@@ -1297,7 +1401,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for ExchangeRing<Sh, P> {
     }
 
     unsafe fn claim_at(&self, side: &mut Side, payload: *mut u8) -> Option<Lease> {
-        let lease = self.element(side.spare, 0);
+        let lease = self.single(side.spare);
         (side.flags & LENT != 0 && lease.payload == payload).then(|| {
             side.flags &= !LENT;
             Lease {
@@ -1343,8 +1447,13 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for ExchangeRing<Sh, P> {
                 break;
             }
             if phases == 0 {
-                for i in self.fields.popped(word)..self.fields.length(word) {
-                    f(self.element(self.fields.cell(word), i as usize).payload);
+                let (cell, length) = (self.fields.cell(word), self.fields.length(word));
+                if length == 1 {
+                    f(self.single(cell).payload);
+                } else {
+                    for i in self.fields.popped(word)..length {
+                        f(self.element(cell, i as usize).payload);
+                    }
                 }
             }
             position = position.wrapping_add(self.fields.length(word));

@@ -9,54 +9,69 @@ use crate::error::BuildError;
 use crate::strategy::{Geometry, Shape};
 
 /// A line, which moves between caches as one.
-const LINE: usize = 64;
+pub(super) const LINE: usize = 64;
 /// Before the payload in shared memory: who pushed the cell last.
-pub(super) const TAG_BYTES: usize = 8;
+const TAG_BYTES: usize = 8;
+/// Bytes from one single element to the next, at least.
+const SMALLEST: usize = 16;
 /// Fewer bits than that for the phase would come round too soon.
 const LEAST_PHASE_BITS: u32 = 20;
 
-/// How a cell lies: tracker, tag (in shared memory), then its elements.
+/// How a cell lies: in one array its tag (in shared memory) and a place for one
+/// element, in another a line for a run.
+///
+/// Single elements are packed, several in a line: a side that goes on alone has
+/// eight of them for one line moved. (Cells wander from slot to slot, so then
+/// neighbours are written by different threads; measured, it is worth it.) A
+/// run fills a line by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CellLayout {
     /// From the cell to its tag.
     pub(super) tag: usize,
-    /// From the cell to its first element.
+    /// From the cell to its element.
     pub(super) payload: usize,
     /// From cell to cell.
     pub(super) stride: usize,
     pub(super) align: usize,
-    /// Elements in it: as many as fit a line, and 1 at least.
+    /// Elements of a run: as many as fit a line, and 1 at least. If it is 1,
+    /// there is no second array.
     pub(super) elements: usize,
+    /// From a run to its first element.
+    pub(super) run_payload: usize,
+    /// From run to run.
+    pub(super) run_stride: usize,
 }
 
 impl CellLayout {
     pub(super) const fn of(size: usize, align: usize, shared: bool) -> Self {
-        // A line for each: cells wander from slot to slot, so neighbours would
-        // be written by different threads.
-        let tag_bytes = if shared { TAG_BYTES } else { 0 };
-        let lead = tag_bytes.next_multiple_of(align);
-        let fit = if size == 0 || lead >= LINE {
-            1
-        } else {
-            (LINE - lead) / size
-        };
-        let elements = match fit {
-            0 => 1,
-            n if n > LONGEST => LONGEST,
-            n => n,
+        let elements = match LINE.checked_div(size) {
+            None | Some(0) => 1,
+            Some(n) if n > LONGEST => LONGEST,
+            Some(n) => n,
         };
         // Models keep state beside each payload.
         let tag = size_of::<Tracker>().next_multiple_of(8);
-        let payload = (tag + tag_bytes).next_multiple_of(align);
-        let cell_align = if align > LINE { align } else { LINE };
-        let bytes = payload + elements * size;
-        let bytes = if bytes == 0 { 1 } else { bytes };
+        let payload = if shared { tag + TAG_BYTES } else { tag }.next_multiple_of(align);
+        let bytes = payload + size;
+        let wide = if align > LINE { align } else { LINE };
+        let stride = if elements == 1 {
+            let bytes = if bytes == 0 { 1 } else { bytes };
+            bytes.next_multiple_of(wide)
+        } else {
+            // None lies in two lines. An alignment may be above the size.
+            let least = if align > SMALLEST { align } else { SMALLEST };
+            let bytes = bytes.next_power_of_two();
+            if bytes < least { least } else { bytes }
+        };
+        let run_payload = tag.next_multiple_of(align);
         Self {
             tag,
             payload,
-            stride: bytes.next_multiple_of(cell_align),
-            align: cell_align,
+            stride,
+            align: wide,
             elements,
+            run_payload,
+            run_stride: (run_payload + elements * size).next_multiple_of(wide),
         }
     }
 }
@@ -69,6 +84,7 @@ pub(super) struct Parts {
     pub(super) records: usize,
     pub(super) places: usize,
     pub(super) cells: usize,
+    pub(super) runs: usize,
     pub(super) whole: Layout,
     /// How many slots, participants of each side (a power of two), cells.
     pub(super) slot_count: usize,
@@ -129,12 +145,19 @@ impl Parts {
             cell_count.checked_mul(cell.stride),
             cell.align.max(128),
         )?)?;
+        let runs = if cell.elements == 1 {
+            cells
+        } else {
+            let bytes = cell_count.checked_mul(cell.run_stride);
+            add(array(bytes, cell.align.max(128))?)?
+        };
         Ok(Self {
             slots,
             announced,
             records,
             places,
             cells,
+            runs,
             whole: whole.pad_to_align(),
             slot_count,
             participants,

@@ -9,7 +9,7 @@ use super::{
     ARMED, Entry, ExchangeRing, HINT_READ, JOIN, JOIN_LOOK, LEAVE, LENT, LOOK_SLOT, NOTE_BEGIN,
     NOTE_END, NOTE_WRITE, PLACE_READ, PLACE_WRITE, POP, PUSH, RECOVER_ANNOUNCED, RECOVER_LOOK,
     RECOVER_PLACE, RECOVER_SLOT, RECOVER_STATE, RECOVER_TAG, RECOVER_WITHDRAW, RECOVER_WRITE,
-    SIT_DOWN, TAG_READ, TAG_WRITE,
+    SINGLE, SIT_DOWN, TAG_READ, TAG_WRITE,
 };
 use crate::atomic::{Profile, Tracker, Tuned, Word};
 use crate::error::BuildError;
@@ -133,6 +133,12 @@ impl Side {
         self.limit = 0;
     }
 
+    /// Waiting for a run did not help: not again for a while.
+    pub(super) fn leave_alone(&mut self) {
+        self.skip = 8 << self.missed;
+        self.missed = (self.missed + 1).min(7);
+    }
+
     /// Lent: likewise.
     pub(super) fn lend(&mut self) {
         self.flags |= LENT;
@@ -171,9 +177,9 @@ impl Drop for Side {
 
 impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
     pub(super) fn place_at(&self, side: usize, participant: usize) -> NonNull<Place> {
-        let participant = participant & (self.participants - 1);
+        let participant = participant & (self.turns);
         // SAFETY: two rows of `participants` places.
-        unsafe { self.places.add(side * self.participants + participant) }
+        unsafe { self.places.add(side * self.participants() + participant) }
     }
 
     fn words(&self, side: usize, participant: usize) -> &Place {
@@ -287,10 +293,10 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
         if side.base & self.fields.one == 0 {
             ended += 1;
         } else {
-            let (from, aside) = if side.taken == super::ASIDE {
-                (0, ASIDE)
-            } else {
-                (u64::from(side.taken), 0)
+            let (from, aside) = match side.taken {
+                super::ASIDE => (0, ASIDE),
+                SINGLE => (0, 0),
+                first => (u64::from(first), 0),
             };
             place.taken.store(from | n << 8 | aside, note);
         }
@@ -357,14 +363,21 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
         let place = self.words(POP, participant);
         let taken = place.taken.load(P::relaxed(PLACE_READ));
         let (from, count) = ((taken & 0xff) as usize, (taken >> 8 & 0xff) as usize);
-        let n = count.min(most).min(self.elements);
+        let n = count.min(most).min(self.layout.elements);
         for i in from..from + n {
-            let payload = if taken & ASIDE == 0 {
-                self.element(place.spare.load(P::relaxed(PLACE_READ)), i)
-                    .payload
-            } else {
+            let spare = place.spare.load(P::relaxed(PLACE_READ));
+            let payload = if taken & ASIDE != 0 {
                 // SAFETY: a slot of the aside, which holds `elements`.
-                unsafe { place.aside().add(i.min(self.elements - 1) * self.size) }
+                unsafe {
+                    place
+                        .aside()
+                        .add(i.min(self.layout.elements - 1) * self.size)
+                }
+            } else if (from, count) == (0, 1) {
+                // Of a longer run one element is left only behind others.
+                self.single(spare).payload
+            } else {
+                self.element(spare, i).payload
             };
             read(payload);
         }
@@ -528,7 +541,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
             found(self.fields.cell(word), format!("slot {index}"))?;
         }
         for (side, name) in [(PUSH, "producer"), (POP, "consumer")] {
-            for i in 0..self.participants {
+            for i in 0..self.participants() {
                 let spare = &self.words(side, i).spare;
                 let spare = spare.load(P::acquire(RECOVER_PLACE));
                 found(spare, format!("the place of {name} {i}"))?;
@@ -551,37 +564,39 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
     /// what it had before `position`.
     fn is_at_a_place(&self, side: usize, but: Option<usize>, cell: u64, position: u64) -> bool {
         let fields = &self.fields;
-        (0..self.participants).filter(|i| Some(*i) != but).any(|i| {
-            let place = self.words(side, i);
-            let read = |word: &Word| word.load(P::acquire(RECOVER_PLACE));
-            let first = read(&place.begun);
-            loop {
-                let (begun, ended) = (read(&place.begun), read(&place.ended));
-                let at = read(&place.position);
-                let (word, spare) = (read(&place.word), read(&place.spare));
-                let has = if ended >> 1 == begun {
-                    spare == cell
-                } else if word == SLOW {
-                    let entry = self.entry(i, side, at);
-                    let state = entry.state.load(P::acquire(RECOVER_STATE));
-                    if fields.state_sequence(state) == at && fields.status(state) == WHOLE {
-                        fields.cell(state) == cell
-                    } else {
+        (0..self.participants())
+            .filter(|i| Some(*i) != but)
+            .any(|i| {
+                let place = self.words(side, i);
+                let read = |word: &Word| word.load(P::acquire(RECOVER_PLACE));
+                let first = read(&place.begun);
+                loop {
+                    let (begun, ended) = (read(&place.begun), read(&place.ended));
+                    let at = read(&place.position);
+                    let (word, spare) = (read(&place.word), read(&place.spare));
+                    let has = if ended >> 1 == begun {
                         spare == cell
+                    } else if word == SLOW {
+                        let entry = self.entry(i, side, at);
+                        let state = entry.state.load(P::acquire(RECOVER_STATE));
+                        if fields.state_sequence(state) == at && fields.status(state) == WHOLE {
+                            fields.cell(state) == cell
+                        } else {
+                            spare == cell
+                        }
+                    } else {
+                        // What it had before that position is another matter.
+                        at >= position && (spare == cell || fields.cell(word) == cell)
+                    };
+                    // Unchanged: what was read belongs together.
+                    if read(&place.begun) == begun && read(&place.ended) == ended {
+                        break has;
                     }
-                } else {
-                    // What it had before that position is another matter.
-                    at >= position && (spare == cell || fields.cell(word) == cell)
-                };
-                // Unchanged: what was read belongs together.
-                if read(&place.begun) == begun && read(&place.ended) == ended {
-                    break has;
+                    // What it had when this began it has given away since.
+                    if begun.wrapping_sub(first) >= 2 {
+                        break false;
+                    }
                 }
-                // What it had when this began it has given away since.
-                if begun.wrapping_sub(first) >= 2 {
-                    break false;
-                }
-            }
-        })
+            })
     }
 }

@@ -5,17 +5,19 @@ use super::words::{BLOCKED, PART, PENDING, WHOLE};
 use super::{
     ANNOUNCE, ANNOUNCE_CELL, ANNOUNCE_FENCE, ANNOUNCE_STATE, ARMED, ASIDE, BLOCK_FENCE, BLOCK_LOOK,
     CLAIM, CLOSING_LOOK, COMPLETE, CONFIRM, CONFIRM_SEEN, DEAD_STAYS, DECIDE, Entry, ExchangeRing,
-    GATHER_HINT, GATHER_LOOK, HINT_READ, HINTS, LENT, OWN_STATE, PENDING_ANNOUNCED, PENDING_STATE,
-    POP, PUSH, RESOLVE_CELL, RESOLVE_SLOT, RESOLVE_STATE, RETIRE, ROOM_HINT, ROOM_LOOK, ROOM_MOVE,
-    ROOM_PEEK, SEAL_NOTE, SEALED, SLOT_FIRST, SLOT_LOOK, Side, Stop, TAKE_PART, WITHDRAW,
+    GATHER_HINT, GATHER_LOOK, HINT_READ, LENT, OWN_STATE, PENDING_ANNOUNCED, PENDING_STATE, POP,
+    PUSH, RESOLVE_CELL, RESOLVE_SLOT, RESOLVE_STATE, RETIRE, ROOM_HINT, ROOM_LOOK, ROOM_MOVE,
+    ROOM_PEEK, SEAL_NOTE, SEALED, SINGLE, SLOT_FIRST, SLOT_LOOK, Side, Stop, TAKE_PART, WITHDRAW,
 };
 use crate::atomic::{Profile, Word, fence, mutate::skip, pause};
 use crate::strategy::{PushRefusal, Shape};
 
-/// Looks at whether a run has gathered.
-const LOOKS: u32 = 8;
+/// Looks at whether a run has gathered, at the most.
+const LOOKS: u32 = 24;
+/// So many looks without any progress of the other side end it.
+const UNMOVED: u32 = 4;
 /// Pauses after a lost slot; doubled three times.
-const LOST: u32 = 32;
+const LOST: u16 = 32;
 
 /// Turns that no call makes unless a hostile process writes into the ring.
 const ENDLESS: u32 = 1 << 16;
@@ -39,7 +41,7 @@ enum Room {
     Moved,
 }
 
-fn pauses(n: u32) {
+fn pauses(n: u16) {
     for _ in 0..n {
         pause();
     }
@@ -48,7 +50,7 @@ fn pauses(n: u32) {
 impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
     /// Turns of a loop that no ring needs unless a hostile process writes into it.
     fn too_many(&self) -> u32 {
-        let turns = 256 + 32 * self.participants;
+        let turns = 256 + 32 * self.participants();
         u32::try_from(turns)
             .unwrap_or(u32::MAX)
             .saturating_add(self.patience.saturating_mul(4))
@@ -118,11 +120,15 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
                 lost += 1;
                 continue;
             }
+            let asked = n;
             let n = n
                 .min(side.room.saturating_sub(side.position).max(1))
                 .min(self.longest(side));
             let free = 1 + self.wanted::<PUSH>(side.position.wrapping_add(1), n - 1);
             let n = n.min(free);
+            if n == 1 && asked > 1 {
+                self.make_single(side);
+            }
             self.note_attempt(side, word, n);
             let mine = side.base.wrapping_add(fields.one) | fields.run_of(n) | side.spare;
             if slot
@@ -140,6 +146,9 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
                 pauses(LOST << lost);
             }
             lost += 1;
+        }
+        if n > 1 {
+            self.make_single(side);
         }
         self.announce::<PUSH>(side)
     }
@@ -209,8 +218,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
                 }
                 n = left - 1;
             }
-            let popped = fields.popped(word) as usize;
-            let element = self.element(fields.cell(word), popped);
+            let element = self.front(word);
             if !SURE && !accept(element.payload) {
                 if self.still(slot, word) {
                     return Err(Stop::Declined);
@@ -263,7 +271,10 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
             .is_ok();
         if done {
             side.spare = fields.cell(word);
-            side.taken = fields.popped(word) as u32;
+            side.taken = match fields.length(word) {
+                1 => SINGLE,
+                _ => fields.popped(word) as u32,
+            };
             self.note_done(side, n);
             self.step_on::<POP>(side, fields.length(word));
         } else {
@@ -276,7 +287,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
     /// makes, so that it stands in the own entry whether it was taken.
     fn take_one_claimed(&self, side: &mut Side, word: u64) -> bool {
         let (entry, sequence) = self.open_entry::<POP>(side);
-        self.copy_aside(side, self.part_of(word), 1);
+        self.copy_aside(side, self.front(word).payload, 1);
         self.claim_for(side, word, side.participant, sequence);
         let state = entry.state.load(P::acquire(OWN_STATE));
         let done = self.fields.status(state) == PART || !self.withdraw(entry, sequence); // nobody else could: taken after all
@@ -287,13 +298,6 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
             self.note_lost(side);
         }
         done
-    }
-
-    /// The next element of a run that somebody may take at any moment.
-    fn part_of(&self, word: u64) -> *mut u8 {
-        let fields = &self.fields;
-        self.element(fields.cell(word), fields.popped(word) as usize)
-            .payload
     }
 
     /// The slow way: lets everybody help.
@@ -311,7 +315,11 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
             match fields.status(state) {
                 WHOLE => {
                     side.spare = fields.cell(state);
-                    side.taken = fields.state_run(state) as u32;
+                    // Of a longer run the last one has others before it.
+                    side.taken = match fields.state_run(state) {
+                        0 => SINGLE,
+                        last => last as u32,
+                    };
                     break Ok(1);
                 }
                 PART => {
@@ -359,7 +367,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
                 }
             }
             let whose = if S == POP && fields.left(word) > 1 {
-                self.copy_aside(side, self.part_of(word), 1);
+                self.copy_aside(side, self.front(word).payload, 1);
                 None
             } else {
                 let length = if S == POP { fields.length(word) } else { 1 };
@@ -450,7 +458,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
         if side.base & self.refresh == self.refresh {
             1
         } else {
-            self.elements as u64
+            self.layout.elements as u64
         }
     }
 
@@ -485,7 +493,8 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
     #[cold]
     pub(super) fn advance<const S: usize>(&self, side: &mut Side, word: u64) {
         let mut next = self.after::<S>(side.position, word);
-        if next.wrapping_sub(side.position) > 16 || (next ^ side.position) >> HINTS != 0 {
+        if next.wrapping_sub(side.position) > 16 || (next ^ side.position) >> self.pacing.hints != 0
+        {
             next = next.max(self.header().hint[S].load(P::acquire(HINT_READ)));
         }
         self.jump::<S>(side, next);
@@ -500,6 +509,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
         let known = hint.load(P::acquire(ROOM_HINT));
         if known.wrapping_add(capacity) > side.position {
             side.room = known.wrapping_add(capacity);
+            self.behind_pops(side);
             return Room::Known;
         }
         let mut run = side.seen.max(known);
@@ -532,9 +542,32 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
             if side.room <= side.position || !self.push_hint(run) {
                 break; // no ring looks so
             }
+            self.behind_pops(side);
             return Room::Known;
         }
         Room::Moved
+    }
+
+    /// So little room means that the pops are followed closely, each line
+    /// fetched while they still write it: better to let some gather.
+    fn behind_pops(&self, side: &mut Side) {
+        let near =
+            |side: &Side| side.room.wrapping_sub(side.position) < u64::from(self.pacing.near);
+        if self.patience == 0 || !near(side) {
+            return;
+        }
+        if side.skip > 0 {
+            side.skip -= 1;
+            return;
+        }
+        pauses(self.pacing.rest);
+        let known = self.header().hint[POP].load(P::acquire(ROOM_HINT));
+        side.room = side.room.max(known.wrapping_add(self.capacity as u64));
+        if near(side) {
+            side.leave_alone();
+        } else {
+            side.missed = 0;
+        }
     }
 
     /// Sees to it that the hint of the pops is at `run` or beyond.
@@ -557,23 +590,32 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
     /// (request and reply, a slow peer) it is left alone for a while.
     #[cold]
     fn gather<const S: usize>(&self, side: &mut Side) {
-        let goal = side.position.wrapping_add(self.pacing.goal as u64);
+        let goal = side.position.wrapping_add(u64::from(self.pacing.goal));
         let other = &self.header().hint[1 - S];
         let lead = if S == PUSH { self.capacity as u64 } else { 0 };
         let count = self.slot_count as u64;
         let slot = self.slot((goal.wrapping_sub(1) % count) as usize);
         let wanted = self.base(goal.wrapping_sub(1) / count, S);
+        let (mut told, mut unmoved) = (other.load(P::relaxed(GATHER_HINT)), 0);
         for _ in 0..LOOKS {
             pauses(self.pacing.look);
-            let word = slot.load(P::relaxed(GATHER_LOOK));
-            let filled = S == POP && word.wrapping_sub(wanted).cast_signed() >= 0;
-            if filled || other.load(P::relaxed(GATHER_HINT)).wrapping_add(lead) >= goal {
+            // A push has nothing to see there, and would take the line away.
+            let filled = S == POP && {
+                let word = slot.load(P::relaxed(GATHER_LOOK));
+                word.wrapping_sub(wanted).cast_signed() >= 0
+            };
+            let now = other.load(P::relaxed(GATHER_HINT));
+            if filled || now.wrapping_add(lead) >= goal {
                 side.missed = 0;
                 return;
             }
+            unmoved = if now == told { unmoved + 1 } else { 0 };
+            told = now;
+            if unmoved == UNMOVED {
+                break;
+            }
         }
-        side.skip = 8 << side.missed;
-        side.missed = (side.missed + 1).min(7);
+        side.leave_alone();
     }
 
     /// Whether the slot is unchanged: blocked is decided here.
@@ -594,7 +636,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
     /// The undecided operation of a participant whose turn it is at one of the
     /// `n` positions from here on. Each time round another one comes first.
     fn pending<const S: usize>(&self, position: u64, n: u64) -> Option<(usize, u64)> {
-        let first = position / self.participants as u64;
+        let first = position / self.participants() as u64;
         (0..n).find_map(|by| self.pending_at::<S>(position.wrapping_add((first + by) % n)))
     }
 

@@ -2,8 +2,9 @@
 //!
 //! Two pinned survivors, a producer and a consumer, work on a ring in shared memory. A third
 //! participant, a process of its own, pushes and pops, too, and is stopped (`SIGSTOP`) for 50 ms
-//! again and again, or, as a control, sleeps as long of its own accord, outside any call. The same
-//! without it is the reference, before and after, on a fresh ring.
+//! again and again, or, as a control, sleeps as long of its own accord, outside any call: what that
+//! costs is the price of its company, not of the stops. Each run has a fresh ring; million completed
+//! calls a second of the two survivors, medians, and of the ratios all there is between.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -150,38 +151,49 @@ fn main() {
     let reps = args.get(1).map_or(7, |n| n.parse().expect("repetitions"));
     println!("{}", Machine::describe().line());
     println!(
-        "{:<10} {:<8} {:>10} {:>10} {:>22} {:>26}",
-        "engine", "third", "M calls/s", "with it", "ratio [all]", "longest standstill, ms"
+        "{:<10} {:>9} {:>9} {:>9} {:>24} {:>24} {:>24} {:>20}",
+        "engine",
+        "two alone",
+        "it sleeps",
+        "stopped",
+        "stopped / it sleeps",
+        "it sleeps / two alone",
+        "stopped / two alone",
+        "longest standstill"
     );
     let mut random = Rng::new(0x7374_6f70);
     for strategy in [Strategy::Turn, Strategy::WaitFree] {
-        for (third, word) in [(Third::Sleeps, "sleeps"), (Third::Stopped, "stopped")] {
-            let (mut ratios, mut rates, mut with, mut gaps) = (vec![], vec![], vec![], vec![]);
-            for _ in 0..reps {
-                let (before, _) = window(strategy, Third::None, &mut random);
-                let (rate, gap) = window(strategy, third, &mut random);
-                let (after, _) = window(strategy, Third::None, &mut random);
-                let alone = (before * after).sqrt();
-                ratios.push(rate / alone);
-                rates.push(alone);
-                with.push(rate);
-                gaps.push(gap);
+        let mut rates = [vec![], vec![], vec![]];
+        let mut ratios = [vec![], vec![], vec![]];
+        let mut gaps = vec![];
+        for _ in 0..reps {
+            let mut run = |third| window(strategy, third, &mut random);
+            let (before, _) = run(Third::None);
+            let (sleeps, _) = run(Third::Sleeps);
+            let (stopped, gap) = run(Third::Stopped);
+            let (after, _) = run(Third::None);
+            let alone = (before * after).sqrt();
+            for (list, value) in rates.iter_mut().zip([alone, sleeps, stopped]) {
+                list.push(value);
             }
-            for list in [&mut ratios, &mut rates, &mut with, &mut gaps] {
-                list.sort_by(f64::total_cmp);
+            let now = [stopped / sleeps, sleeps / alone, stopped / alone];
+            for (list, value) in ratios.iter_mut().zip(now) {
+                list.push(value);
             }
-            let middle = reps / 2;
-            println!(
-                "{:<10} {word:<8} {:>10.1} {:>10.1} {:>8.3} [{:.3}, {:.3}] {:>12.1} (most {:.1})",
-                strategy.name(),
-                rates[middle],
-                with[middle],
-                ratios[middle],
-                ratios[0],
-                ratios[reps - 1],
-                gaps[middle],
-                gaps[reps - 1],
-            );
+            gaps.push(gap);
         }
+        for list in rates.iter_mut().chain(&mut ratios).chain([&mut gaps]) {
+            list.sort_by(f64::total_cmp);
+        }
+        let middle = reps / 2;
+        print!("{:<10}", strategy.name());
+        for list in &rates {
+            print!(" {:>9.1}", list[middle]);
+        }
+        for list in &ratios {
+            let (least, most) = (list[0], list[reps - 1]);
+            print!(" {:>8.2} [{least:>5.2}, {most:>5.2}]", list[middle]);
+        }
+        println!(" {:>5.1} ms ({:.1})", gaps[middle], gaps[reps - 1]);
     }
 }
