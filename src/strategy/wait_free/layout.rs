@@ -12,18 +12,20 @@ use crate::strategy::{Geometry, Shape};
 pub(super) const LINE: usize = 64;
 /// Before the payload in shared memory: who pushed the cell last.
 const TAG_BYTES: usize = 8;
-/// Bytes from one single element to the next, at least.
-const SMALLEST: usize = 16;
+/// Bytes from one single element to the next, at least: two in a line. With four
+/// a lone item takes a third longer (its producer writes into the line that the
+/// consumer has just read), with one a row of them is a fifth slower.
+const SMALLEST: usize = 32;
 /// Fewer bits than that for the phase would come round too soon.
 const LEAST_PHASE_BITS: u32 = 20;
 
 /// How a cell lies: in one array its tag (in shared memory) and a place for one
 /// element, in another a line for a run.
 ///
-/// Single elements are packed, several in a line: a side that goes on alone has
-/// eight of them for one line moved. (Cells wander from slot to slot, so then
-/// neighbours are written by different threads; measured, it is worth it.) A
-/// run fills a line by itself.
+/// Small single elements lie two in a line: a side that goes on alone moves one
+/// line for two of them. (Cells wander from slot to slot, so then neighbours are
+/// written by different threads; measured, it is worth it.) A run fills a line
+/// by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CellLayout {
     /// From the cell to its tag.
