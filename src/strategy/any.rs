@@ -207,6 +207,10 @@ macro_rules! define {
                 each!(self, AnyProducer side, |r, s| unsafe { r.abandon(s, claim) })
             }
             #[inline(always)]
+            unsafe fn try_take(&self, side: &mut AnyConsumer<Sh>) -> Result<Lease, PopRefusal> {
+                each!(self, AnyConsumer side, |r, s| unsafe { r.try_take(s) })
+            }
+            #[inline(always)]
             unsafe fn try_take_if(
                 &self,
                 side: &mut AnyConsumer<Sh>,

@@ -390,15 +390,9 @@ pub unsafe trait RawRing<Sh: Shape>: Clone + Send + Sync + Debug {
     ///
     /// # Safety
     /// `side` came from this ring; no other thread uses it now; arity holds.
-    #[inline(always)]
-    unsafe fn try_take(&self, side: &mut Self::Consumer) -> Result<Lease, PopRefusal> {
-        // SAFETY: the caller's promise.
-        match unsafe { self.try_take_if(side, |_| true) } {
-            Ok(Some(taken)) => Ok(taken),
-            Ok(None) => unreachable!("every element is accepted"),
-            Err(why) => Err(why),
-        }
-    }
+    // No default: by `try_take_if` an engine may promise less (`wait_free` is
+    // only lock-free there).
+    unsafe fn try_take(&self, side: &mut Self::Consumer) -> Result<Lease, PopRefusal>;
 
     /// As `try_take`, if `accept` likes the oldest element; `None` if not.
     /// `accept` may be called several times, and for an element that another

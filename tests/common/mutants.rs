@@ -175,6 +175,11 @@ unsafe impl<Sh: Shape, R: RawRing<Sh>, const HOW: u8> RawRing<Sh> for Wrong<R, H
         unsafe { self.ring.abandon(side, claim) }
     }
 
+    unsafe fn try_take(&self, side: &mut R::Consumer) -> Result<Lease, PopRefusal> {
+        // SAFETY: the caller's promise.
+        unsafe { self.ring.try_take(side) }.map_err(|why| self.ended(why))
+    }
+
     unsafe fn try_take_if(
         &self,
         side: &mut R::Consumer,
