@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::queue::{Arena, Item, Queue, Typed};
 use crate::runner::{Contender, Figure, Group, Metric, Sample, Subject, Work};
 use crate::stats::Bar;
-use crate::subjects::{ArrayQueue, ConcurrentQueue, Crossfire, MutexDeque, Ringbuf, Rtrb};
+use crate::subjects::{ArrayQueue, ConcurrentQueue, Crossfire, MutexDeque, Ringbuf, Rtrb, Scq};
 #[cfg(feature = "turtle")]
 use crate::turtle::{BlockingSpsc, BlockingTurn, Spsc, Turn, WaitFree};
 use crate::wake::{Futex, Monitor, idle, wake};
@@ -53,7 +53,7 @@ pub struct MeanBar {
 }
 
 /// Bars on means; bars on single rows stand with the rows.
-pub const MEAN_BARS: [MeanBar; 10] = [
+pub const MEAN_BARS: [MeanBar; 11] = [
     MeanBar {
         scenario: "single",
         subject: "turn",
@@ -94,6 +94,12 @@ pub const MEAN_BARS: [MeanBar; 10] = [
         scenario: "wait-free-peers",
         subject: "wait_free",
         reference: "boost::lockfree::queue",
+        bar: Bar::AtLeast(5.0),
+    },
+    MeanBar {
+        scenario: "wait-free-peers",
+        subject: "wait_free",
+        reference: "lfqueue (SCQ)",
         bar: Bar::AtLeast(5.0),
     },
     MeanBar {
@@ -405,6 +411,16 @@ fn wait_free(groups: &mut Vec<Group>) {
             row: format!("{threads}x{threads}, cap 1024"),
             metrics: &THROUGHPUT,
             reference: throughput::<crate::cpp::BoostQueue>("boost::lockfree::queue", shape),
+            subjects: vec![plain(throughput::<Words<WaitFree<u64>>>(
+                "wait_free",
+                shape,
+            ))],
+        });
+        groups.push(Group {
+            scenario: "wait-free-peers",
+            row: format!("{threads}x{threads}, cap 1024"),
+            metrics: &THROUGHPUT,
+            reference: throughput::<Words<Scq<u64>>>("lfqueue (SCQ)", shape),
             subjects: vec![plain(throughput::<Words<WaitFree<u64>>>(
                 "wait_free",
                 shape,

@@ -86,6 +86,50 @@ impl<T: Copy> Pop<T> for &concurrent_queue::ConcurrentQueue<T> {
     }
 }
 
+/// `lfqueue::AllocBoundedQueue`: SCQ, two rings of indices and an array (Nikolaev, DISC 2019).
+pub struct Scq<T>(lfqueue::AllocBoundedQueue<T>);
+
+impl<T> std::fmt::Debug for Scq<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Scq")
+    }
+}
+
+impl<T: Copy + Send + Sync> Queue<T> for Scq<T> {
+    type P<'a>
+        = &'a lfqueue::AllocBoundedQueue<T>
+    where
+        T: 'a;
+    type C<'a>
+        = &'a lfqueue::AllocBoundedQueue<T>
+    where
+        T: 'a;
+
+    fn with_capacity(capacity: usize) -> Self {
+        Self(lfqueue::AllocBoundedQueue::new(capacity))
+    }
+    fn producer(&self) -> Self::P<'_> {
+        &self.0
+    }
+    fn consumer(&self) -> Self::C<'_> {
+        &self.0
+    }
+}
+
+impl<T: Copy> Push<T> for &lfqueue::AllocBoundedQueue<T> {
+    #[inline(always)]
+    fn try_push(&mut self, value: T) -> Result<(), T> {
+        self.enqueue(value)
+    }
+}
+
+impl<T: Copy> Pop<T> for &lfqueue::AllocBoundedQueue<T> {
+    #[inline(always)]
+    fn try_pop(&mut self) -> Option<T> {
+        self.dequeue()
+    }
+}
+
 /// `crossfire::mpmc::bounded_blocking`. With `BLOCKING` its own `send` and `recv` wait, otherwise
 /// the shared policy does.
 pub struct Crossfire<T: Send + Unpin + 'static, const BLOCKING: bool> {
