@@ -118,9 +118,9 @@ fn worst<E: Engine>(n: usize, patience: Option<u32>) -> Worst {
 ///
 /// `wait_free`, n participants. Before it announces anything a call loses at
 /// most `patience` attempts; a lost one is a look at the slot and a claim carried
-/// out for another: 10 accesses. (A call that finds the ring blocked before has 8
-/// looks of gathering, and 2 for each position that it goes beyond; the 128 hold
-/// these.) What is announced is decided within n positions: each is looked at,
+/// out for another: 10 accesses. (A call that finds the ring blocked before has 24
+/// looks of gathering, two accesses each, and 2 for each position that it goes
+/// beyond; the 128 hold these.) What is announced is decided within n positions: each is looked at,
 /// resolved once and gone beyond, 16 accesses. The code as it stands does not
 /// exclude more (four changes of a slot in each phase, hints 8 n behind: some
 /// 95 n); no schedule was found that comes near.
