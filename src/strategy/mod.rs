@@ -162,6 +162,23 @@ impl Lease {
     }
 }
 
+/// `RawRing::try_take` of an engine that promises the same either way.
+///
+/// # Safety
+/// As there.
+#[inline(always)]
+unsafe fn take_any<Sh: Shape, R: RawRing<Sh>>(
+    ring: &R,
+    side: &mut R::Consumer,
+) -> Result<Lease, PopRefusal> {
+    // SAFETY: the caller's promise.
+    match unsafe { ring.try_take_if(side, |_| true) } {
+        Ok(Some(taken)) => Ok(taken),
+        Ok(None) => unreachable!("every element is accepted"),
+        Err(why) => Err(why),
+    }
+}
+
 /// A side of a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Direction {

@@ -740,11 +740,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for SpscRing<Sh, P> {
     #[inline(always)]
     unsafe fn try_take(&self, side: &mut Side) -> Result<Lease, PopRefusal> {
         // SAFETY: the caller's promise.
-        match unsafe { self.try_take_if(side, |_| true) } {
-            Ok(Some(taken)) => Ok(taken),
-            Ok(None) => unreachable!("every element is accepted"),
-            Err(why) => Err(why),
-        }
+        unsafe { super::take_any(self, side) }
     }
 
     #[inline(always)]

@@ -908,11 +908,7 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for TurnRing<Sh, P> {
     #[inline(always)]
     unsafe fn try_take(&self, side: &mut Pace) -> Result<Lease, PopRefusal> {
         // SAFETY: the caller's promise.
-        match unsafe { self.try_take_if(side, |_| true) } {
-            Ok(Some(taken)) => Ok(taken),
-            Ok(None) => unreachable!("every element is accepted"),
-            Err(why) => Err(why),
-        }
+        unsafe { super::take_any(self, side) }
     }
 
     #[inline(always)]

@@ -784,11 +784,14 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
                 }
             }
         }
-        let hints = self.pacing.hints + if n > 1 { 2 } else { 0 }; // runs are told of less often
-        if (was ^ side.position) >> hints == 0 {
+        let crossed = was ^ side.position;
+        if crossed >> self.pacing.hints == 0 {
             return;
         }
-        self.move_hint(S, side.position);
+        // Of long runs others hear four times as rarely: as many runs apart.
+        if n < 4 || crossed >> (self.pacing.hints + 2) != 0 {
+            self.move_hint(S, side.position);
+        }
         if S == PUSH && self.header().closed.load(P::relaxed(CLOSING_LOOK)) != 0 {
             side.limit = 0; // the next push helps to close
         }

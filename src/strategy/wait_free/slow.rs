@@ -49,8 +49,11 @@ fn pauses(n: u16) {
 
 impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
     /// Turns of a loop that no ring needs unless a hostile process writes into it.
+    ///
+    /// Each participant may be stopped before it moves a hint, which is then 16
+    /// positions behind for it, 64 where some push or pop long runs; twice that.
     fn too_many(&self) -> u32 {
-        let turns = 256 + 32 * self.participants();
+        let turns = 256 + 128 * self.participants();
         u32::try_from(turns)
             .unwrap_or(u32::MAX)
             .saturating_add(self.patience.saturating_mul(4))
