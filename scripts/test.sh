@@ -23,7 +23,7 @@ orders  | 100 | tests/orders.rs                | RUSTFLAGS='--cfg turtle_loom --
 mutants | 50  | tests/mutants.rs               | RUSTFLAGS='--cfg turtle_loom --cfg turtle_mutate' $MODEL cargo test --release --test mutants --target-dir \"\$TARGET/loom\" $SHOW
 cost    | 60  | tests/cost.rs                  | RUSTFLAGS='--cfg turtle_cost --cfg turtle_mutate' $MODEL cargo test --release --test cost --target-dir \"\$TARGET/cost\" $SHOW
 trace   | 50  | tests/trace.rs                 | RUSTFLAGS='--cfg turtle_trace' cargo test --test trace --target-dir \"\$TARGET/trace\" $SHOW
-stall   | 170 | tools/stall/Cargo.toml         | scripts/test-stall.sh
+stall   | 210 | tools/stall/Cargo.toml         | scripts/test-stall.sh
 c       | 100 | bindings/c/tests/run.sh        | scripts/install.sh library && bindings/c/tests/run.sh
 abi     | 15  | bindings/c/abi/check.sh        | scripts/test-abi.sh
 cpp     | 260 | cpp_examples/CMakeLists.txt    | scripts/test-cpp.sh
