@@ -549,9 +549,14 @@ turtle_status turtle_push_record(struct turtle_buffer *buffer, const void *data,
  *
  * If it has more than `cap`: TURTLE_ERR_INVALID, `*len` is set, and nothing is taken. Room for `elem_size` bytes is
  * always enough. Otherwise returns as turtle_pop.
- * Threads: any, as turtle_try_pop. Progress: waits as turtle_pop; `timeout_ns` 0 always returns at once.
+ * Threads: any, as turtle_try_pop. Progress: waits as turtle_pop; `timeout_ns` 0 always returns at once (wait_free: with less
+ * room than `elem_size` lock-free only).
  */
-turtle_status turtle_pop_record(struct turtle_buffer *buffer, void *data, size_t cap, size_t *len, uint64_t timeout_ns);
+turtle_status turtle_pop_record(struct turtle_buffer *buffer,
+                                void *data,
+                                size_t cap,
+                                size_t *len,
+                                uint64_t timeout_ns);
 
 /**
  * Lends a slot to write in: `elem_size` bytes, aligned as the options say. turtle_commit publishes it.

@@ -836,16 +836,23 @@ impl<Sh: Shape, R: RawRing<Sh>> Calls<Sh, R> {
         }
         let raw = &self.raw;
         self.pop_within(timeout, || {
-            // The length is read before the take decides: a record that does
-            // not fit stays. If someone else takes it meanwhile, the take
-            // fails and looks at the next one.
-            // SAFETY: slots of such a ring begin with a length word.
-            let fits = |slot: *mut u8| unsafe {
-                *len = self.record_len(slot);
-                *len <= cap
+            // Any record fits: nobody is asked, so that all can help with it.
+            let taken = if cap >= self.size() - self.lead {
+                // SAFETY: the side is the caller's; the take is released below.
+                unsafe { raw.try_take(side) }.map(Some)
+            } else {
+                // The length is read before the take decides: a record that does
+                // not fit stays. If someone else takes it meanwhile, the take
+                // fails and looks at the next one.
+                // SAFETY: slots of such a ring begin with a length word.
+                let fits = |slot: *mut u8| unsafe {
+                    *len = self.record_len(slot);
+                    *len <= cap
+                };
+                // SAFETY: as above.
+                unsafe { raw.try_take_if(side, fits) }
             };
-            // SAFETY: the side is the caller's; the take is released below.
-            match unsafe { raw.try_take_if(side, fits) } {
+            match taken {
                 Ok(Some(taken)) => {
                     // SAFETY: taken, so this thread's alone; `cap` bytes of room
                     // and the slot's own size bound the copy.

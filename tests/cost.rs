@@ -14,9 +14,16 @@ mod common;
 
 #[path = "cost/bounds.rs"]
 mod bounds;
+#[path = "cost/directed.rs"]
+mod directed;
 #[path = "cost/items.rs"]
 mod items;
+#[path = "cost/killed.rs"]
+mod killed;
 #[path = "cost/known.rs"]
 mod known;
+#[cfg(turtle_mutate)]
+#[path = "cost/left_out.rs"]
+mod left_out;
 #[path = "cost/page.rs"]
 mod page;

@@ -56,7 +56,7 @@ mod schedule;
 pub use machine::{Core, Simulation};
 pub use model::{Found, Kind, MOST_CORES, Model, NS, Time};
 pub use report::{Calls, Counts, Done, Report};
-pub use schedule::{Schedule, VICTIM};
+pub use schedule::{Schedule, Turn, Until, VICTIM};
 
 pub use native::{GateWait, IN_FLIGHT_LOOKS, LEAST_SLOTS, SPINS, YIELDS};
 

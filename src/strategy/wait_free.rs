@@ -157,8 +157,8 @@
 //! fast attempts, then announces itself and is decided within `8 n` positions,
 //! `n` the number of participants on a side: O(n) own accesses
 //! whatever the others do. Sealing asks all who push to seal too, so it ends in
-//! O(n) as well. A conditional pop (`try_take_if`: a record that may be too
-//! long for the caller's buffer) is lock-free: others cannot decide for it.
+//! O(n) as well. A conditional pop (`try_take_if`: a record, into less room than
+//! the largest needs) is lock-free: others cannot decide for it.
 //! A stopped or killed participant holds up nobody.
 //!
 //! # Limits
@@ -324,13 +324,15 @@ crate::steps! {
 /// Choices that a mutant undoes, one at a time (`tests/mutants.rs`). They are no
 /// accesses, and cost nothing elsewhere.
 #[doc(hidden)]
-pub const CHOICES: &[Step] = &[SLOT_FIRST, OWN_RECORDS, DEAD_STAYS];
+pub const CHOICES: &[Step] = &[SLOT_FIRST, OWN_RECORDS, DEAD_STAYS, FIND_OUT];
 /// A helper reads the slot before the record (I4).
 const SLOT_FIRST: Step = Step::new("SLOT_FIRST");
 /// Each side has records of its own (I6).
 const OWN_RECORDS: Step = Step::new("OWN_RECORDS");
 /// A dead claim is overwritten, not rolled back (I5).
 const DEAD_STAYS: Step = Step::new("DEAD_STAYS");
+/// Whether the exchange of somebody dead took place is found out, not guessed (I3).
+const FIND_OUT: Step = Step::new("FIND_OUT");
 
 /// The engine's name: `Ring<T, WaitFree>`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -1201,10 +1203,19 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for ExchangeRing<Sh, P> {
     unsafe fn try_take_if(
         &self,
         side: &mut Side,
-        accept: impl FnMut(*mut u8) -> bool,
+        mut accept: impl FnMut(*mut u8) -> bool,
     ) -> Result<Option<Lease>, PopRefusal> {
         if side.flags & LENT != 0 {
             return Err(PopRefusal::Lent);
+        }
+        let word = self.slot(side.index()).load(P::acquire(SLOT_LOOK));
+        // Who may take it at once need not be asked again.
+        let ready = (word ^ side.base ^ side.flags) & !self.fields.cells == 0;
+        if ready
+            && accept(self.single(self.fields.cell(word)).payload)
+            && self.pop_once(side, word, 1).is_some()
+        {
+            return Ok(Some(self.single(side.spare)));
         }
         match self.take::<false>(side, 1, accept) {
             Ok(_) => Ok(Some(self.taken(side, 0))),

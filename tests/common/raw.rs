@@ -5,7 +5,9 @@ use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use turtle_buffers::strategy::{Engine, Geometry, Lease, PopRefusal, PushRefusal, RawRing, Typed};
+use turtle_buffers::strategy::{
+    Direction, Engine, Geometry, Lease, Left, PopRefusal, PushRefusal, RawRing, Typed,
+};
 
 use super::Answer;
 
@@ -137,6 +139,24 @@ impl<E: Engine> RawQueue<E> {
     /// Elements pushed and popped.
     pub fn positions(&self) -> (u64, u64) {
         self.raw().positions()
+    }
+
+    /// Puts right what a participant that never goes on left halfway.
+    pub fn recover(&self, direction: Direction, place: usize) -> Left {
+        // SAFETY: the client's promise.
+        unsafe { self.raw().recover(direction, place) }
+    }
+
+    /// What it had taken.
+    pub fn orphans(&self, place: usize) -> Vec<u64> {
+        let mut orphans = Vec::new();
+        let read = |payload: *mut u8| {
+            // SAFETY: a written word.
+            orphans.push(unsafe { payload.cast::<u64>().read() });
+        };
+        // SAFETY: the place was put right, and nobody has sat down there again.
+        unsafe { self.raw().take_orphans(place, usize::MAX, read) };
+        orphans
     }
 
     /// Whether the ring's own accounts agree. Nobody else may be active.
@@ -318,6 +338,11 @@ impl<E: Engine> Pusher<E> {
 }
 
 impl<E: Engine> Popper<E> {
+    /// The same consumer, of another patience from now on.
+    pub fn patient(&mut self, patience: u32) {
+        self.queue = self.queue.patient(patience);
+    }
+
     /// One pop as the C border makes it.
     pub fn pop_straight(&mut self) -> Answer {
         let mut value = 0;

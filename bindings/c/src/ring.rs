@@ -317,7 +317,8 @@ pub unsafe extern "C" fn turtle_push_record(
 ///
 /// If it has more than `cap`: TURTLE_ERR_INVALID, `*len` is set, and nothing is taken. Room for `elem_size` bytes is
 /// always enough. Otherwise returns as turtle_pop.
-/// Threads: any, as turtle_try_pop. Progress: waits as turtle_pop; `timeout_ns` 0 always returns at once.
+/// Threads: any, as turtle_try_pop. Progress: waits as turtle_pop; `timeout_ns` 0 always returns at once (wait_free: with less
+/// room than `elem_size` lock-free only).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn turtle_pop_record(
     buffer: *mut turtle_buffer,

@@ -76,6 +76,12 @@ impl Simulation {
                 with(|machine| machine.finish(next));
             }
         }
+        // Who was killed leaves everything as it was.
+        for body in bodies.iter_mut().filter(|body| !body.done()) {
+            // SAFETY: nothing leads to its stack any more: the machine knows its
+            // yielder, and never resumes it.
+            unsafe { body.force_reset() };
+        }
         let report = with(|machine| machine.report());
         drop(off);
         report
@@ -252,6 +258,8 @@ impl Machine {
             live: true,
             queued: false,
             before_rmw: false,
+            step: "",
+            made: 0,
             // Nobody starts in step.
             now: match model.jitter {
                 0 => 0,
@@ -295,6 +303,9 @@ impl Machine {
 
     /// The core that goes next, unless all are done.
     fn choose(&mut self) -> Option<usize> {
+        while let Some(core) = self.chooser.killed(&self.seen) {
+            self.finish(core);
+        }
         if !self.seen.iter().any(|core| core.live) {
             return None;
         }
@@ -308,9 +319,11 @@ impl Machine {
 
     /// Whether the running core may do this at once.
     fn ask(&mut self, address: usize, kind: Kind, what: What) -> bool {
+        let step = self.core().step;
         let seen = &mut self.seen[self.running];
         seen.since = seen.now;
         seen.before_rmw = kind == Kind::Rmw;
+        seen.step = step;
         if self.chooser.by_clock() {
             return self.asks_again(address, kind, what);
         }
@@ -411,6 +424,7 @@ impl Machine {
                 _ => counts.payloads += 1,
             }
         }
+        self.seen[me].made += u64::from(what == What::Word);
     }
 
     /// A line in flight, and more lines than can be waited for, are not asked for.

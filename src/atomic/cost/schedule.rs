@@ -43,6 +43,32 @@ pub enum Schedule {
         /// Calls of the others meanwhile.
         calls: u64,
     },
+    /// These turns, one after another. In the end all who are left go on to
+    /// their ends, the first core first.
+    Script(&'static [Turn]),
+}
+
+/// A part of a script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// Who goes on.
+    pub core: usize,
+    /// How far.
+    pub until: Until,
+}
+
+/// Where a turn ends, at the latest with the core's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// It has made so many accesses.
+    Made(u64),
+    /// It stands before an access of this step; that of the turn before does
+    /// not count.
+    Before(&'static str),
+    /// It has completed so many calls more.
+    Completed(u64),
+    /// It never goes on, and nothing of it is dropped: it is killed.
+    Killed,
 }
 
 /// The victim of the schedules that have one.
@@ -57,6 +83,10 @@ pub(super) struct Seen {
     pub(super) queued: bool,
     /// It stands before a read-modify-write.
     pub(super) before_rmw: bool,
+    /// The step that it stands before.
+    pub(super) step: &'static str,
+    /// Accesses to words.
+    pub(super) made: u64,
     pub(super) now: Time,
     /// When it began to wait for a line; orders those of equal time.
     pub(super) since: Time,
@@ -80,6 +110,10 @@ pub(super) struct Chooser {
     /// When the running core is put last, in accesses made.
     changes: Vec<u64>,
     made: u64,
+    /// Of a script: the turn.
+    turn: usize,
+    /// When it began, the core's accesses and calls, and whether it had done nothing.
+    began: Option<(u64, u64, bool)>,
 }
 
 impl Chooser {
@@ -102,11 +136,43 @@ impl Chooser {
             priorities,
             changes,
             made: 0,
+            turn: 0,
+            began: None,
         }
     }
 
     pub(super) fn by_clock(&self) -> bool {
         self.schedule == Schedule::Clock
+    }
+
+    /// Who is killed now.
+    pub(super) fn killed(&mut self, cores: &[Seen]) -> Option<usize> {
+        let turn = self.scripted(cores)?;
+        (turn.until == Until::Killed).then_some(turn.core)
+    }
+
+    /// The turn of a script, those that have ended left behind.
+    fn scripted(&mut self, cores: &[Seen]) -> Option<Turn> {
+        let Schedule::Script(turns) = self.schedule else {
+            return None;
+        };
+        while let Some(turn) = turns.get(self.turn) {
+            let core = &cores[turn.core];
+            let began = (core.made, core.calls, core.step.is_empty());
+            let (made, calls, fresh) = *self.began.get_or_insert(began);
+            let ended = match turn.until {
+                Until::Made(n) => core.made - made >= n,
+                Until::Before(step) => (fresh || core.made > made) && core.step == step,
+                Until::Completed(n) => core.calls - calls >= n,
+                Until::Killed => false,
+            };
+            if core.live && !ended {
+                return Some(*turn);
+            }
+            self.turn += 1;
+            self.began = None;
+        }
+        None
     }
 
     /// The core that goes next; one of them is live. `all` calls were completed.
@@ -137,6 +203,12 @@ impl Chooser {
                 }
                 chosen
             }
+            Schedule::Script(_) => match self.scripted(cores) {
+                Some(turn) => turn.core,
+                None => (0..cores.len())
+                    .find(|core| cores[*core].live)
+                    .expect("a live core"),
+            },
         };
         self.last
     }

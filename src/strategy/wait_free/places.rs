@@ -6,12 +6,12 @@ use std::ptr::NonNull;
 
 use super::words::{BLOCKED, LONGEST, PART, PENDING, WHOLE};
 use super::{
-    ARMED, Entry, ExchangeRing, HINT_READ, JOIN, JOIN_LOOK, LEAVE, LENT, LOOK_SLOT, NOTE_BEGIN,
-    NOTE_END, NOTE_WRITE, PLACE_READ, PLACE_WRITE, POP, PUSH, RECOVER_ANNOUNCED, RECOVER_LOOK,
-    RECOVER_PLACE, RECOVER_SLOT, RECOVER_STATE, RECOVER_TAG, RECOVER_WITHDRAW, RECOVER_WRITE,
-    SINGLE, SIT_DOWN, TAG_READ, TAG_WRITE,
+    ARMED, Entry, ExchangeRing, FIND_OUT, HINT_READ, JOIN, JOIN_LOOK, LEAVE, LENT, LOOK_SLOT,
+    NOTE_BEGIN, NOTE_END, NOTE_WRITE, PLACE_READ, PLACE_WRITE, POP, PUSH, RECOVER_ANNOUNCED,
+    RECOVER_LOOK, RECOVER_PLACE, RECOVER_SLOT, RECOVER_STATE, RECOVER_TAG, RECOVER_WITHDRAW,
+    RECOVER_WRITE, SINGLE, SIT_DOWN, TAG_READ, TAG_WRITE,
 };
-use crate::atomic::{Profile, Tracker, Tuned, Word};
+use crate::atomic::{Profile, Tracker, Tuned, Word, mutate::skip};
 use crate::error::BuildError;
 use crate::os::fork::fork_generation;
 use crate::strategy::{Left, Shape, Standing};
@@ -430,7 +430,9 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
             } else {
                 self.fast_outcome(side, participant, word)
             };
-            if let Some((spare, got)) = outcome {
+            if let Some((spare, got)) = outcome
+                && !skip(FIND_OUT)
+            {
                 place.spare.store(spare, write);
                 place.done.store(read(&place.then), write);
                 taken = got;
