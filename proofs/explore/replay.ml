@@ -170,66 +170,76 @@ let answer r t words =
     r.actors.(t) <- { a with at_ = IDLE; own = 0 }
   | x -> wrong "an answer, while the model is at %s" (Names.pc_name x)
 
+let int = int_of_string
+
+let begins sides g =
+  {
+    g;
+    producers = List.length (List.filter (fun (s, _, _) -> s = PUSH) sides);
+    m = shared0 g;
+    x = ghost0 g (List.length sides);
+    actors = Array.of_list (List.map (fun (s, p, patience) -> actor0 { g with patience } s p) sides);
+    patience = Array.of_list (List.map (fun (_, _, n) -> n) sides);
+    at = Hashtbl.create 50;
+    of_place = Hashtbl.create 50;
+  }
+
+let event r = function
+  | "c" :: t :: call_ -> call r (int t) call_
+  | "r" :: t :: answer_ -> answer r (int t) answer_
+  | [ "f"; t; name ] ->
+    step r (int t) name (function Fence _ -> () | _ -> wrong "the model has an access here")
+  | [ "a"; t; name; kind; address; read; written; is_done ] ->
+    step r (int t) name (access r kind address (hex read) (hex written) (is_done = "1"))
+  | _ -> wrong "no event"
+
+(* A file has any number of runs. *)
 let replay file =
-  let input = open_in file in
-  let number = ref 0 and events = ref 0 in
-  let words () =
-    incr number;
-    String.split_on_char ' ' (input_line input)
-  in
-  let int = int_of_string in
-  let g =
-    match words () with
+  let input = if file = "-" then stdin else open_in file in
+  let number = ref 0 and runs = ref 0 and events = ref 0 in
+  (* The head of a run, until its first event. *)
+  let head = ref None and sides = ref [] and run = ref None in
+  let line words =
+    match words with
     | [ "wait_free"; "capacity"; c; "slots"; n; "turns"; t; "longest"; l ] ->
-      { capacity = int c; slots_n = int n; turns = int t; longest = int l; hints = 4; patience = 0 }
-    | _ -> wrong "%s: not a trace" file
+      incr runs;
+      head := Some { capacity = int c; slots_n = int n; turns = int t; longest = int l; hints = 4; patience = 0 };
+      sides := [];
+      run := None
+    | [ "actor"; s; p; "patience"; n ] -> sides := ((if s = "push" then PUSH else POP), int p, int n) :: !sides
+    | _ ->
+      (match (!run, !head) with
+       | None, Some g -> run := Some (begins (List.rev !sides) g)
+       | None, None -> wrong "this is no trace: it does not begin with its ring"
+       | _ -> ());
+      incr events;
+      event (Option.get !run) words
   in
-  let rec actors l =
-    match words () with
-    | [ "actor"; s; p; "patience"; n ] -> actors (((if s = "push" then PUSH else POP), int p, int n) :: l)
-    | other -> (List.rev l, other)
-  in
-  let sides, first = actors [] in
-  let r =
-    {
-      g;
-      producers = List.length (List.filter (fun (s, _, _) -> s = PUSH) sides);
-      m = shared0 g;
-      x = ghost0 g (List.length sides);
-      actors = Array.of_list (List.map (fun (s, p, patience) -> actor0 { g with patience } s p) sides);
-      patience = Array.of_list (List.map (fun (_, _, n) -> n) sides);
-      at = Hashtbl.create 50;
-      of_place = Hashtbl.create 50;
-    }
-  in
-  let rec events_from line =
-    incr events;
-    (try
-       match line with
-       | "c" :: t :: call_ -> call r (int t) call_
-       | "r" :: t :: answer_ -> answer r (int t) answer_
-       | [ "f"; t; name ] ->
-         step r (int t) name (function Fence _ -> () | _ -> wrong "the model has an access here")
-       | [ "a"; t; name; kind; address; read; written; is_done ] ->
-         step r (int t) name (access r kind address (hex read) (hex written) (is_done = "1"))
-       | _ -> wrong "no event"
-     with Wrong why ->
-       Printf.printf "%s:%d: %s: %s\n" file !number (String.concat " " line) why;
-       exit 1);
-    match words () with line -> events_from line | exception End_of_file -> ()
-  in
-  events_from first;
+  (try
+     while true do
+       let text = input_line input in
+       incr number;
+       try line (String.split_on_char ' ' text)
+       with Wrong why | Failure why ->
+         Printf.printf "%s:%d: %s: %s\n" file !number text why;
+         exit 1
+     done
+   with End_of_file -> ());
   close_in input;
-  !events
+  (!runs, !events)
 
 let () =
   match List.tl (Array.to_list Sys.argv) with
-  | [] | "--help" :: _ -> print_endline "replay FILE…   replays recorded runs of wait_free; see the head of replay.ml"
+  | [] | "--help" :: _ -> print_endline "replay [--covered] FILE…   replays recorded runs of wait_free (- is the standard input); see the head of replay.ml"
   | files ->
     let files, show_all = List.partition (fun f -> f <> "--covered") files in
-    let total = List.fold_left (fun n file -> n + replay file) 0 files in
+    let add (runs, events) file =
+      let r, e = replay file in
+      (runs + r, events + e)
+    in
+    let runs, total = List.fold_left add (0, 0) files in
     if show_all <> [] then
       List.iter (fun (k, n) -> Printf.printf "%8d %s\n" n k)
         (List.sort compare (Hashtbl.fold (fun k n l -> (k, n) :: l) covered []));
-    Printf.printf "%d runs, %d events accepted, %d (program point, outcome) pairs come by\n" (List.length files) total
+    Printf.printf "%d runs, %d events accepted, %d (program point, outcome) pairs come by\n" runs total
       (Hashtbl.length covered)
