@@ -274,7 +274,8 @@ Proof.
   all: try (match goal with H : _ \/ In Busy _ |- _ => destruct H; auto; fail end).
   match goal with H : fills _ _ _ _ _ |- _ => pose proof (proj2 H 0%nat _ eq_refl) as (_ & B2 & B3 & B4) end.
   cbn in B2, B3, B4. rewrite N.add_0_r in *.
-  destruct (e_put _ _ _ _ _ E _ B2 B4 B3) as (_ & _ & _ & B5). eexists; split; [eauto|]. etransitivity; [exact B5|assumption].
+  destruct (e_put _ _ _ _ _ E _ B2 B4 B3) as (_ & _ & _ & B5).
+  eexists; split; [eauto|]. etransitivity; [exact B5|assumption].
 Qed.
 
 (** * Positions in a row *)
@@ -774,7 +775,8 @@ Proof.
     { unfold content. rewrite <- D in *. cbn in *.
       replace (tp (memory s) - hp (memory s)) with 0 by lia. reflexivity. }
     match goal with L : nstatus a p = NCalled ?o ?l |- _ =>
-      destruct (note a p o l (if fst (push (memory s) : place) then Closed else Empty) L) as (a' & La & Ea) end.
+      destruct (note a p o l (if fst (push (memory s) : place) then Closed else Empty) L)
+        as (a' & La & Ea) end.
     + now destruct (fst (push (memory s))).
     + rewrite C, I, Z. destruct (fst (push (memory s) : place)) eqn:F;
         [apply e_pop_closed|apply e_empty]; cbn; congruence.
@@ -947,7 +949,8 @@ Proof.
   match goal with U : forall i, _ -> i <= pos _ |- _ =>
     specialize (Cap ltac:(apply U; rewrite Et; lia)) end.
   eapply R_make with (a' := {| nitems := nitems a ++ l; nclosed := false;
-    nstatus := upd (nstatus a) p (NDone (Pushed (elements l))) |}); [exact G|exact K| |exact G'| | |exact O| |].
+    nstatus := upd (nstatus a) p (NDone (Pushed (elements l))) |});
+    [exact G|exact K| |exact G'| | |exact O| |].
   - eapply exec_tau; [|constructor]. eapply n_effect; [eassumption|].
     rewrite El. apply (e_pushed c (view a) p cs (S k)); cbn -[firstn].
     + congruence.
@@ -1464,7 +1467,8 @@ Proof.
         -- intros q. destruct (N.eq_dec q p) as [->|N].
            ++ rewrite !upd_same. reflexivity.
            ++ rewrite !upd_other by auto. apply K.
-      * destruct (note a p Look ns Looked El eq_refl (e_looked c (view a) p)) as (a' & (X & I' & C' & O) & Ea).
+      * destruct (note a p Look ns Looked El eq_refl (e_looked c (view a) p))
+          as (a' & (X & I' & C' & O) & Ea).
         eexists. split.
         { change (visible (Some (Ret p Looked))) with ([] ++ visible (Some (Ret p Looked))).
           eapply exec_app; [exact X|]. apply (exec_one (noting_queue c)).
