@@ -212,8 +212,8 @@ Section Ring.
     | PEntered vs full again, At PUSH_SEALED =>
         if bare (sealed w) then decided r vs full
         else does r (LoadSealed (sealed w)) (PDoubt vs full again)
-    (* push_straight: header.written.store(position, PUSH_LEAVE); return false *)
-    | PDoubt vs true true, At PUSH_LEAVE => does r (StoreWritten at_ false) (PStart vs false)
+    (* push_straight: header.written.store(position, PUSH_LEAVE); return false: room is known, as before *)
+    | PDoubt vs true true, At PUSH_LEAVE => does r (StoreWritten at_ false) (PLooked vs 0)
     (* enter_slowly: fence(PUSH_FENCE); header.sealed.load(PUSH_SEALED) & MARKED *)
     | PDoubt vs full _, At PUSH_FENCE => does r Fence (PDoubly vs full)
     | PDoubly vs full, At PUSH_SEALED =>

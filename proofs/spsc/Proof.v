@@ -9,18 +9,21 @@
     - [spsc_herlihy_wing]: and so it is linearizable in the sense of Herlihy and Wing.
     [Full] and [Empty] are exact in all of them, and no push or pop is ever answered [Busy].
 
+    And in any schedule, whatever the others do and wherever they stop ([spsc_wait_free], [never_stuck]):
+    - a push of [k] elements ends within [13 + k / d] accesses to shared words of its own ([d]: slots of 4
+      KiB), a pop within 10, or 11 by the straight way, a seal within 3. The Rust documentation counts 14 and
+      11: its face adds one, which sees whether somebody sleeps.
+
     How: [Inv] is the invariant (I1 to I4 of the Rust module, and what each thread knows), [X_inv] says that
     step [X] keeps it, [X_lin] what step [X] does to the queue:
 
-    | outcome | step |
-    |---|---|
-    | pushed | [PUSH_PUBLISH], each piece at its own |
-    | popped | [POP_RELEASE] |
-    | [Full] | [LOOK_SEALED]: full already there, and not marked, if the [PUSH_HEAD] that follows finds it
-    full | | [Empty] | [POP_SEALED], if [POP_LAST] will find nothing; [POP_LAST], if closed and a push is
-    deciding | | [Closed] | of a push [LOOK_SEALED], or [PUSH_LEAVE] (marked since [PUSH_SEALED]); of a pop
-    [POP_LAST] | | the gate | [SEAL_MARK] and [SEAL_DONE]; after the [PUSH_PUBLISH] that they had to wait for
-    |
+    - pushed: [PUSH_PUBLISH], each piece at its own; popped: [POP_RELEASE];
+    - [Full]: [LOOK_SEALED], where the ring is not marked; it is full there if the [PUSH_HEAD] that follows
+      finds it full;
+    - [Empty]: [POP_SEALED], where closing is not complete, if [POP_LAST] will find nothing; or [POP_LAST], if
+      closing is complete and a push is deciding;
+    - [Closed] of a push: [LOOK_SEALED], or [PUSH_LEAVE] (marked since [PUSH_SEALED]); of a pop: [POP_LAST];
+    - the gate: [SEAL_MARK] and [SEAL_DONE], or the [PUSH_PUBLISH] that they had to wait for.
 
     Two of these are decided by a later look. So the simulation carries a guess at what it will find
     ([foresight_refines] of [SetSimulation.v]).
@@ -1161,4 +1164,172 @@ Proof. intros T P. apply (late_is_atomic c d heavy Hd tr); [|exact P]. now apply
 
 Corollary spsc_herlihy_wing tr : is_trace spsc tr -> plain_calls d tr -> fifo_linearizable c tr.
 Proof. intros T P. apply atomic_queue_linearizable. now apply spsc_linearizable. Qed.
+
+(** * Every call ends, whatever the others do *)
+
+(** Accesses to shared words. Fences are none, and a payload is its side's own (I2). *)
+Definition counts (a : acc) : nat :=
+  match a with Fence | LoadPayload _ _ | StorePayload _ _ => 0 | _ => 1 end.
+
+(** A part of an execution in which [p] neither calls nor returns: [n] accesses of its own, [m] steps of its
+    own. The others do what they like, any number of times. *)
+Inductive course (p : tid) : cstate -> nat -> nat -> cstate -> Prop :=
+| course_nil s : course p s 0 0 s
+| course_own s k a r x n m s' : tstep (the_ring s) (pcs s p) k = Some (a, r, x) ->
+    course p {| the_ring := r; pcs := upd (pcs s) p x |} n m s' -> course p s (counts a + n) (S m) s'
+| course_other s l s1 n m s' : ctrans c d heavy s l s1 -> pcs s1 p = pcs s p ->
+    course p s1 n m s' -> course p s n m s'.
+
+Definition pieces (k : N) : nat := N.to_nat (k / d).
+
+(** How many accesses, and how many steps, are left at most. *)
+Definition accesses_left (x : pc) : nat :=
+  match x with
+  | PStart vs _ => 13 + pieces (len vs)
+  | PLooked vs n => n + 4 + pieces (len vs)
+  | PBlocked vs => 6 + pieces (len vs)
+  | PUnsealed vs | PFenced vs => 5 + pieces (len vs)
+  | PFilled v again => (if again then 7 else 4) + pieces 1
+  | PEntered vs _ again => (if again then 6 else 3) + pieces (len vs)
+  | PDoubt vs _ again => (if again then 5 else 2) + pieces (len vs)
+  | PDoubly vs _ => 2 + pieces (len vs)
+  | PRefused _ => 1
+  | PRun todo _ deferred => 1 + pieces (deferred + len todo)
+  | CStart _ again => if again then 11 else 10
+  | CLooked _ n => n + 1
+  | CBlocked _ | CFenced _ => 3
+  | CSealed _ _ => 2
+  | CReading _ _ => 1
+  | SStart => 3 | SFence | SDone => 2 | SLook => 1
+  | Idle | Looking _ | Fin _ => 0
+  end.
+Definition steps_left (x : pc) : nat :=
+  match x with
+  | PStart vs _ => 15 + length vs + pieces (len vs)
+  | PLooked vs n => n + 6 + length vs + pieces (len vs)
+  | PBlocked vs => 9 + length vs + pieces (len vs)
+  | PUnsealed vs => 8 + length vs + pieces (len vs)
+  | PFenced vs => 7 + length vs + pieces (len vs)
+  | PFilled v again => (if again then 10 else 6) + pieces 1
+  | PEntered vs _ again => (if again then 8 else 4) + length vs + pieces (len vs)
+  | PDoubt vs _ again => (if again then 7 else 3) + length vs + pieces (len vs)
+  | PDoubly vs _ => 2 + length vs + pieces (len vs)
+  | PRefused _ => 1
+  | PRun todo _ deferred => 1 + length todo + pieces (deferred + len todo)
+  | CStart n again => n + if again then 12 else 11
+  | CLooked n looks => looks + n + 2
+  | CBlocked n => n + 5
+  | CFenced n => n + 4
+  | CSealed n _ => n + 3
+  | CReading k _ => k + 1
+  | SStart => 4 | SFence => 3 | SDone => 2 | SLook => 1
+  | Idle | Looking _ | Fin _ => 0
+  end.
+
+(** Inside a push, a pop or a seal, or at its end. *)
+Definition engaged (x : pc) : bool := match x with Idle | Looking _ => false | _ => true end.
+
+Lemma pieces_mono a b : a <= b -> (pieces a <= pieces b)%nat.
+Proof. intros L. unfold pieces. assert (a / d <= b / d) by (apply N.div_le_mono; lia). lia. Qed.
+
+Lemma pieces_one a b : d <= a -> (S (pieces b) <= pieces (a + b))%nat.
+Proof.
+  intros L. unfold pieces. assert ((d + b) / d <= (a + b) / d) as M by (apply N.div_le_mono; lia).
+  replace (d + b) with (b + 1 * d) in M by lia. rewrite N.div_add in M by lia. lia.
+Qed.
+
+Lemma run_pieces n (vs : list val) :
+  (pieces (len (firstn n vs)) <= pieces (len vs))%nat /\ (length (firstn n vs) <= length vs)%nat.
+Proof.
+  pose proof (firstn_length n vs) as E. split; [apply pieces_mono; unfold len|]; lia.
+Qed.
+
+(** An own step uses one of those that are left. *)
+Lemma own_step r x k a r' x' : engaged x = true -> tstep r x k = Some (a, r', x') ->
+  ((counts a + accesses_left x' <= accesses_left x)%nat /\ (steps_left x' < steps_left x)%nat) /\
+  engaged x' = true.
+Proof.
+  intros W H. destruct x; try discriminate W; cbn in H;
+    unfold look_for_room, claimed, decided, look_for_more, reads, or_sealed, does, does_p, does_c in H;
+    repeat match type of H with
+    | context [match ?y with _ => _ end] => destruct y eqn:?; try discriminate H
+    end; try discriminate H; injection H as <- <- <-; subst; cbn; bools.
+  all: repeat match goal with
+       | |- context [if ?b then _ else _] => destruct b; cbn
+       | |- context [firstn ?n ?vs] => pose proof (run_pieces n vs); generalize dependent (firstn n vs);
+         intros
+       end; try lia.
+  all: repeat match goal with |- context [len [?v]] => change (len [v]) with 1 end;
+    change (@len val []) with 0; try (split; [|reflexivity]; lia); split; try reflexivity.
+  all: rewrite ?len_cons; pose proof (pieces_mono 0) as Z.
+  1,2,3: pose proof (Z (len vs) ltac:(lia)); lia.
+  1: pose proof (pieces_one deferred 0 ltac:(assumption)); lia.
+  1: match goal with |- context [pieces (1 + ?k)] =>
+       pose proof (pieces_one deferred (1 + k) ltac:(assumption)); lia end.
+  rewrite N.add_assoc. lia.
+Qed.
+
+(** And none of the others' steps uses one. *)
+Lemma course_bound p s n m s' : course p s n m s' -> engaged (pcs s p) = true ->
+  (n + accesses_left (pcs s' p) <= accesses_left (pcs s p))%nat /\
+  (m + steps_left (pcs s' p) <= steps_left (pcs s p))%nat.
+Proof.
+  induction 1 as [s|s k a r x n m s' H C IH|s l s1 n m s' T E C IH]; intros W.
+  - lia.
+  - destruct (own_step _ _ _ _ _ _ W H) as ((A & B) & Wx). cbn in IH. rewrite upd_same in IH.
+    specialize (IH Wx). lia.
+  - rewrite E in IH. exact (IH W).
+Qed.
+
+(** A call that has no answer yet can take a step, whatever the others did. *)
+Lemma never_stuck r x : engaged x = true -> answer x = None -> exists k a r' x', tstep r x k = Some (a, r',
+  x').
+Proof.
+  intros W A. destruct x; try discriminate W; try discriminate A; unfold tstep; cbn [pushes pops seals].
+  - destruct (left c (producer r) <? len vs) eqn:L.
+    + exists (At PUSH_HEAD). cbn. rewrite L. unfold look_for_room, does_p. eauto.
+    + exists (At PUSH_ENTER). cbn. rewrite L. unfold does. eauto.
+  - exists (At PUSH_ENTER). destruct looks; cbn; unfold does; eauto.
+  - exists (At LOOK_SEALED). cbn. unfold does. eauto.
+  - exists (At PUSH_FENCE). cbn. unfold does. eauto.
+  - exists (At PUSH_HEAD). cbn. unfold look_for_room, does_p. eauto.
+  - exists (At PUSH_ENTER). cbn. unfold does. eauto.
+  - exists (At PUSH_SEALED). cbn. unfold decided, does, does_p. destruct (bare _), full; eauto.
+  - exists (At PUSH_FENCE). destruct full, again; cbn; unfold does; eauto.
+  - exists (At PUSH_SEALED). cbn. unfold decided, does, does_p. destruct (marked _), full; eauto.
+  - exists (At PUSH_LEAVE). cbn. unfold does. eauto.
+  - destruct todo as [|v todo].
+    + exists (At PUSH_PUBLISH). rewrite publish_step. unfold does, does_p. destruct (d <=? deferred); eauto.
+    + exists WRITE. cbn. unfold does_p. eauto.
+  - destruct (left c (consumer r) <? N.of_nat n) eqn:L.
+    + exists (At POP_WRITTEN). cbn. rewrite L. unfold look_for_more, does_c. destruct again; eauto.
+    + exists READ. cbn. rewrite L. unfold reads, does_c. eauto.
+  - exists READ. destruct looks; cbn; unfold reads, does_c; eauto.
+  - exists (At POP_FENCE). cbn. unfold does. eauto.
+  - exists (At POP_SEALED). cbn. unfold does. eauto.
+  - exists (At POP_LAST). cbn. unfold look_for_more, does_c. eauto.
+  - destruct k as [|k].
+    + exists (At POP_RELEASE). cbn. unfold does. eauto.
+    + exists READ. cbn. unfold reads, does_c. eauto.
+  - exists (At SEAL_MARK). cbn. unfold or_sealed, does. eauto.
+  - exists (At SEAL_FENCE). cbn. unfold does. eauto.
+  - exists (At SEAL_DONE). cbn. unfold or_sealed, does. eauto.
+  - exists (At SEAL_LOOK). cbn. unfold does. eauto.
+Qed.
+
+(** The numbers. A push of [vs], begun anyhow: 13 accesses, and one for each piece; a pop: 10, or 11 by the
+    straight way; a seal: 3. With the fences and the payloads at most [15 + 2 * length vs] (a push) steps in
+    all, so that every call ends: a step can always be taken ([never_stuck]), and there are no more than
+    these. *)
+Theorem spsc_wait_free p s n m s' : course p s n m s' ->
+  (forall vs again, pcs s p = PStart vs again ->
+     (n <= 13 + pieces (len vs))%nat /\ (m <= 15 + length vs + pieces (len vs))%nat) /\
+  (forall k again, pcs s p = CStart k again ->
+     (n <= if again then 11 else 10)%nat /\ (m <= k + if again then 12 else 11)%nat) /\
+  (pcs s p = SStart -> (n <= 3)%nat /\ (m <= 4)%nat).
+Proof.
+  intros C. pose proof (course_bound _ _ _ _ _ C) as B.
+  split; [|split]; intros; match goal with E : pcs s p = _ |- _ => rewrite E in B end;
+    specialize (B eq_refl); cbn in B; split; lia.
+Qed.
 End Proof.
