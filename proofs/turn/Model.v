@@ -276,10 +276,9 @@ Definition pop_step (m : mem) (p : pc) (k : step) (j : N) : option (acc * pc) :=
       Some (LoadPop (pop m), if tick_eqb A (pop m) h then Fin Busy else CTurn n (pop m) 0)
   (* return Ok(header.pop.load(POP_RETRY)) *)
   | CMoved n, POP_RETRY => pop_ticket m n
-  (* after a void, and the end of pop_blocked *)
+  (* the end of pop_blocked: match header.pop.load(POP_RETRY) *)
   | CStale n h x, POP_RETRY =>
-      if turn_eqb A x (go A h Void) then pop_ticket m n
-      else if turn_eqb A x (go A h Free) || lap_behind A h x then None
+      if turn_eqb A x (go A h Void) || turn_eqb A x (go A h Free) || lap_behind A h x then None
       else Some (LoadPop (pop m), if tick_eqb A (pop m) h then Fin Busy else CTurn n (pop m) 0)
   (* head.turn.store(lap_on(ticket), POP_RECYCLE) *)
   | CRead h v i got, POP_RECYCLE =>

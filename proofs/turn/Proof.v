@@ -11,7 +11,7 @@
     comparison of the whole word in [PUSH_CLAIM].
 
     Idealised: positions never wrap (lifted in [Words.v]); one access after the
-    other. Nothing is said about progress. *)
+    other. Progress: [Progress.v]. *)
 
 From Coq Require Import List NArith Lia Bool.
 Import ListNotations.
@@ -830,12 +830,11 @@ Qed.
 Lemma POP_RETRY_followed j : followed (At POP_RETRY j).
 Proof.
   intros s a p acc x' HR H. step_cases E H.
-  - match type of H with context [if ?b then _ else _] => destruct b eqn:D end; [inv H; cbn; repopping|].
-    match type of H with context [if ?b then _ else _] => destruct b eqn:D' end; [discriminate H|].
+  - match type of H with context [if ?b then _ else _] => destruct b eqn:D' end; [discriminate H|].
     inv H. cbn.
     destruct (place_eqb (pop (memory s)) h) eqn:D2; [apply place_eqb_spec in D2|repopping].
     local E. intros g G I C K. mine K p E. exfalso.
-    apply orb_false_iff in D'. destruct D' as [D3 D4].
+    apply orb_false_iff in D'. destruct D' as [D' D4]. apply orb_false_iff in D'. destruct D' as [D D3].
     apply (turn_eqb_no x (h, Void)) in D. apply (turn_eqb_no x (h, Free)) in D3. apply N.eqb_neq in D4.
     assert (snd h < hp (memory s)) as L.
     { destruct h as [b i]. cbn in *. match goal with F : b = false |- _ => subst b end.
