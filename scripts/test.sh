@@ -29,6 +29,7 @@ abi     | 15  | bindings/c/abi/check.sh        | scripts/test-abi.sh
 cpp     | 240 | cpp_examples/CMakeLists.txt    | scripts/test-cpp.sh
 ffi     | 30  | bindings/ffi-examples/run.sh   | scripts/install.sh library && bindings/ffi-examples/run.sh
 python  | 110 | python/tests                   | scripts/test-python.sh
+proofs  | 150 | scripts/test-proofs.sh         | scripts/test-proofs.sh
 patience | 90 | scripts/test-patience.sh      | scripts/test-patience.sh
 demo    | 40  | scripts/demo.py                | scripts/test-demo.sh
 "

@@ -17,16 +17,18 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::{Mutex, PoisonError};
 
 use common::Answer;
 use common::clients::traits;
 use common::raw::{Popper, Pusher, RawQueue};
 use turtle_buffers::atomic::cost::{Schedule, Simulation};
 use turtle_buffers::atomic::trace::{self, Event};
-use turtle_buffers::strategy::{Arity, Engine, Spsc, Turn, WaitFree};
+use turtle_buffers::strategy::{Arity, Engine, Turn, WaitFree};
 
-/// Runs that are recorded of each engine.
-const RUNS: u64 = 6000;
+/// The recorder is one for the process: engines take turns.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
 /// Participants of a side that rings of `wait_free` are made for.
 const TURNS: usize = 4;
 /// Elements of its longest run of words.
@@ -380,7 +382,8 @@ impl Dialect {
 }
 
 /// Records so many runs into one file.
-fn runs(name: &str, run: impl Fn(u64) -> String) {
+fn runs(name: &str, runs: u64, run: impl Fn(u64) -> String) {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = std::env::var_os("TURTLE_TRACES").map_or_else(
         || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/traces"),
         PathBuf::from,
@@ -389,33 +392,26 @@ fn runs(name: &str, run: impl Fn(u64) -> String) {
     let file = std::fs::File::create(folder.join(name)).expect("a file");
     let mut file = std::io::BufWriter::new(file);
     let mut events = 0;
-    for number in 0..RUNS {
+    for number in 0..runs {
         let text = run(number);
         events += text.lines().count();
         file.write_all(text.as_bytes()).expect("room for a trace");
     }
     file.flush().expect("room for a trace");
-    println!("{name}: {RUNS} runs, {events} events");
-    assert!(events as u64 > 50 * RUNS, "{events}");
+    println!("{name}: {runs} runs, {events} events");
+    assert!(events as u64 > 50 * runs, "{events}");
 }
 
 #[test]
 fn runs_of_wait_free() {
-    runs("wait_free.trace", |number| {
+    runs("wait_free.trace", 12_000, |number| {
         record::<WaitFree>(number, false).of_wait_free()
     });
 }
 
 #[test]
 fn runs_of_turn() {
-    runs("turn.trace", |number| {
+    runs("turn.trace", 3000, |number| {
         record::<Turn>(number, true).of("turn")
-    });
-}
-
-#[test]
-fn runs_of_spsc() {
-    runs("spsc.trace", |number| {
-        record::<Spsc>(number, true).of("spsc")
     });
 }

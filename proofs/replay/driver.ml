@@ -21,7 +21,8 @@
    with a thread number of its own. Calls that only look ("producer", lengths)
    are "look". Addresses tell words apart: which one is [push], which [pop] is
    learnt from the steps; turns lie [stride] apart, the lowest is slot 0. Without
-   a stride it is the smallest distance seen. *)
+   a stride it is the smallest distance seen. A file may hold any number of runs,
+   each with its first line. *)
 
 open Model
 
@@ -218,8 +219,7 @@ and int_of_positive = function
   | XO p -> 2 * int_of_positive p
   | XI p -> (2 * int_of_positive p) + 1
 
-let check name channel =
-  let all = lines channel in
+let check name all =
   let capacity, stride, body =
     match all with
     | (_, _, "ring" :: "turn" :: capacity :: rest) :: body ->
@@ -235,9 +235,7 @@ let check name channel =
   let events = List.map read body in
   cover capacity events;
   match replay capacity (first_state capacity) N0 events with
-  | Inr _ ->
-      Printf.printf "%s: accepted, %d events\n" name (List.length events);
-      true
+  | Inr _ -> Some (List.length events)
   | Inl (n, state) ->
       let n = int_of_n n in
       let line, text, _ = List.nth body n in
@@ -245,7 +243,23 @@ let check name channel =
       (match List.nth events n with
       | ECall (p, _) | EAccess (p, _, _, _) | EFence (p, _) | ERet (p, _) ->
           Printf.printf "  the thread is at %s\n" (point (pc_of capacity state p)));
-      false
+      None
+
+(* The runs of a file, each from its first line on. *)
+let runs all =
+  let rec go run runs = function
+    | [] -> List.rev (List.rev run :: runs)
+    | ((_, _, "ring" :: _) as first) :: rest when run <> [] -> go [ first ] (List.rev run :: runs) rest
+    | line :: rest -> go (line :: run) runs rest
+  in
+  go [] [] all
+
+let check name channel =
+  let accepted = List.map (check name) (runs (lines channel)) in
+  let events = List.fold_left (fun n a -> n + Option.value a ~default:0) 0 accepted in
+  let good = List.for_all Option.is_some accepted in
+  if good then Printf.printf "%s: %d runs, %d events accepted\n" name (List.length accepted) events;
+  good
 
 let () =
   let coverage = ref false and need = ref None and logs = ref [] in
