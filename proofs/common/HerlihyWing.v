@@ -13,6 +13,7 @@
     - [refines_linearizable]: what refines [atomic_queue c] has only histories that are linearizable with
       respect to the bounded FIFO [fifo_step c]. There [Busy] is always allowed and changes nothing;
       [busy_is_justified]: in [atomic_queue c] it is answered only while another call is going on.
+      [atomic_queue_iff]: without [Busy], [atomic_queue c] has exactly the linearizable histories.
 
     Not here: liveness, and histories without end. A history is a finite list. Threads are numbers; objects
     are one (linearizability is local, so that several objects would add nothing). *)
@@ -759,6 +760,101 @@ Section Fifo.
   Corollary refines_linearizable (A : lts ev) :
     refines A (atomic_queue c) -> forall h, is_trace A h -> fifo_linearizable c h.
   Proof. intros R h Tr. apply atomic_queue_linearizable. now apply R. Qed.
+
+  (** And without [Busy] these are all: whatever is linearizable is a history of [atomic_queue]. An effect
+      [Busy] of a call that never returns is left out. *)
+  Definition stands_for (x : phase op res) (y : stat) : Prop :=
+    match x with
+    | Idle => y = Outside
+    | Pending o => y = Called o
+    | Answered Busy => exists o, y = Called o
+    | Answered r => y = Done r
+    end.
+  Definition shows (a : canonical_state op res (list cell * bool)) (s : astate) : Prop :=
+    object a = (items s, closed s) /\ forall p, stands_for (phase_of a p) (status s p).
+
+  (** Voids are cleared away one by one; then the effect itself. *)
+  Lemma clear_away x o r y : fifo_step c x o r y -> forall s p, x = (items s, closed s) ->
+    status s p = Called o ->
+    exists s1, exec (atomic_queue c) s [] s1 /\ (forall q, status s1 q = status s q) /\
+      ((r = Busy /\ y = (items s1, closed s1)) \/ (r <> Busy /\ effect c s1 p o r (fst y) (snd y))).
+  Proof.
+    intros F. induction F; intros s p E Es; injection E as E1 E2.
+    2-11: destruct s as [its cl st]; cbn in E1, E2, Es; subst; eexists; split; [constructor|split;
+      [reflexivity|]];
+      first [left; split; reflexivity | right; split; [discriminate|]; cbn].
+    2-9: try (constructor; cbn; auto; fail).
+    (* a void *)
+    set (s1 := {| items := q; closed := closed s; status := upd (upd (status s) p (Sweeping o)) p (Called o)
+      |}).
+    assert (exec (atomic_queue c) s [] s1) as X.
+    { eapply exec_tau; [apply (a_sweep c s p o q); [exact Es|now symmetry]|].
+      eapply exec_tau; [|constructor]. apply (a_swept c {| items := q; closed := closed s;
+        status := upd (status s) p (Sweeping o) |} p o). cbn. apply upd_same. }
+    destruct (IHF s1 p) as (s2 & X2 & S2 & D).
+    - cbn. congruence.
+    - cbn. apply upd_same.
+    - exists s2. split; [exact (exec_app X X2)|]. split; [|exact D].
+      intros t. rewrite S2. cbn. unfold upd. destruct (N.eqb_spec t p) as [->|]; auto.
+  Qed.
+
+  Lemma shows_step a l a' s : shows a s -> canonical_trans op res _ (fifo_step c) a l a' -> forall h,
+    visible l = map event_of h -> (forall p, ~ In (Ret p Busy) h) -> (forall p o, In (Call p o) h ->
+      asks o = true) ->
+    exists s', exec (atomic_queue c) s h s' /\ shows a' s'.
+  Proof.
+    intros (Eo & Ep) T h Eh NB As. destruct T as [a p o E|a p o r x E F|a p r E]; cbn in Eh;
+      pose proof (Ep p) as Epp; rewrite E in Epp.
+    - destruct h as [|[p' o'|] []]; try discriminate Eh. injection Eh as <- <-.
+      eexists. split; [eapply exec_vis; [apply a_call; [exact Epp|apply (As p); now left]|constructor]|].
+      split; [exact Eo|]. intros t. cbn. unfold upd. destruct (N.eqb t p); [reflexivity|apply Ep].
+    - destruct h; [|discriminate Eh]. cbn in Epp.
+      destruct (clear_away _ _ _ _ F s p Eo Epp) as (s1 & X & S1 & [(-> & D)|(NBr & D)]).
+      + exists s1. split; [exact X|]. split; [exact D|]. intros t. cbn. rewrite S1.
+        unfold upd. destruct (N.eqb_spec t p) as [->|]; [exists o; exact Epp|apply Ep].
+      + eexists. split.
+        * change (@nil ev) with (@nil ev ++ []). apply exec_app with (1 := X).
+          eapply exec_tau; [eapply a_effect; [rewrite S1; exact Epp|exact D]|constructor].
+        * split; [cbn; now destruct x|]. intros t. cbn. unfold upd.
+          destruct (N.eqb_spec t p) as [->|]; [|rewrite S1; apply Ep]. destruct r; cbn; congruence.
+    - destruct h as [|[|p' r'] []]; try discriminate Eh. injection Eh as <- <-.
+      assert (status s p = Done r) as Es.
+      { assert (r <> Busy) as N by (intros ->; apply (NB p); now left). cbn in Epp. destruct r; congruence. }
+      eexists. split; [eapply exec_vis; [apply a_ret; exact Es|constructor]|].
+      split; [exact Eo|]. intros t. cbn. unfold upd. destruct (N.eqb t p); [reflexivity|apply Ep].
+  Qed.
+
+  Theorem atomic_queue_complete h :
+    fifo_linearizable c h -> (forall p, ~ In (Ret p Busy) h) -> (forall p o, In (Call p o) h ->
+      asks o = true) ->
+    is_trace (atomic_queue c) h.
+  Proof.
+    intros L. destruct (linearizable_canonical _ _ _ _ _ _ L) as (a0 & a & (I1 & I2) & X). clear L.
+    assert (forall a w a', exec fifo a w a' -> forall h s, w = map event_of h -> shows a s ->
+              (forall p, ~ In (Ret p Busy) h) -> (forall p o, In (Call p o) h -> asks o = true) ->
+              exists s', exec (atomic_queue c) s h s') as Along.
+    { clear. intros a w a' X. induction X as [a|a l a1 w a2 T X IH]; intros h s E Sh NB As.
+      - destruct h; [|discriminate]. exists s. constructor.
+      - symmetry in E. apply map_eq_app in E. destruct E as (h1 & h2 & -> & E1 & E2).
+        destruct (shows_step _ _ _ _ Sh T h1 (eq_sym E1)) as (s1 & X1 & Sh1).
+        + intros p I. apply (NB p), in_or_app. now left.
+        + intros p o I. apply (As p o), in_or_app. now left.
+        + destruct (IH h2 s1 (eq_sym E2) Sh1) as (s2 & X2).
+          * intros p I. apply (NB p), in_or_app. now right.
+          * intros p o I. apply (As p o), in_or_app. now right.
+          * exists s2. exact (exec_app X1 X2). }
+    intros NB As. pose (s0 := {| items := []; closed := false; status := fun _ => Outside |}).
+    destruct (Along _ _ _ X h s0 eq_refl) as (s & Xs); auto.
+    - split; [exact I1|]. intros p. now rewrite I2.
+    - exists s0, s. split; [repeat split|exact Xs].
+  Qed.
+
+  Corollary atomic_queue_iff h :
+    (forall p, ~ In (Ret p Busy) h) -> (forall p o, In (Call p o) h -> asks o = true) ->
+    is_trace (atomic_queue c) h <-> fifo_linearizable c h.
+  Proof.
+    intros NB As. split; [apply atomic_queue_linearizable|]. intros L. now apply atomic_queue_complete.
+  Qed.
 
   (** What justified [Busy] adds: the object above may always answer [Busy], [atomic_queue] only at an instant
       at which another call is going on, one that has been made and has not returned. *)

@@ -13,11 +13,13 @@
     [Full] and [Empty] are exact: [Full] at an instant at which all places are taken and the gate is open,
     [Empty] at one at which nothing is inside. [Busy] is no answer to a push or a pop.
 
-    Proved: [late_is_atomic]: histories of this queue without [Seal], and without runs longer than [d], are
-    histories of [atomic_queue c]. *)
+    Proved:
+    - [late_is_atomic]: histories of this queue without [Seal], and without runs longer than [d], are
+      histories of [atomic_queue c];
+    - [closed_for_good]: once a pop has been told [Closed], no call that is made later moves an element. *)
 From Coq Require Import List Arith NArith Lia.
 Import ListNotations.
-From Turtle.common Require Import Lts AtomicQueue.
+From Turtle.common Require Import Lts AtomicQueue SetSimulation.
 Local Open Scope N_scope.
 
 Inductive gate := Open | Shutting | Shut.
@@ -222,3 +224,130 @@ Section Plain.
     exists a0, b. split; [|exact Xb]. repeat split.
   Qed.
 End Plain.
+
+(** * Closed is the end *)
+
+Section Closed.
+  Variables c d : N.
+  Variable heavy : bool.
+  Notation late := (late_queue c d heavy).
+
+  Definition thread_of (e : ev) : tid := match e with Call p _ | Ret p _ => p end.
+  Definition silent (p : tid) (tr : list ev) : Prop := forall e, In e tr -> thread_of e <> p.
+
+  Definition over (s : lstate) : Prop := gate_of s = Shut /\ inside s = [].
+
+  Lemma over_step s l s' : over s -> ltrans c d heavy s l s' -> over s'.
+  Proof.
+    intros (G & I) T. unfold over. destruct T; cbn; auto; try congruence.
+    rewrite I in H0. symmetry in H0. apply app_eq_nil in H0. destruct H0 as (-> & ->). auto.
+  Qed.
+
+  (** A pop of thread [p]; if it was told [Closed], all is over. *)
+  Definition popping (p : tid) (n : nat) (s : lstate) : Prop :=
+    at_ s p = Made (Pop n) \/ exists r, at_ s p = Ended r /\ (r = Closed -> over s).
+
+  (** All is over, and thread [p]'s call moves no element. *)
+  Definition in_vain (p : tid) (o : op) (s : lstate) : Prop :=
+    over s /\ (at_ s p = Made o \/
+      exists r, at_ s p = Ended r /\ (forall vs, r <> Popped vs) /\ forall k, r <> Pushed k).
+
+  Ltac others p := unfold upd; match goal with |- context [N.eqb p ?q] => destruct (N.eqb_spec p q) as [<-|]
+    end.
+
+  Lemma popping_step p n s l s' : popping p n s -> ltrans c d heavy s l s' ->
+    (forall e, l = Some e -> thread_of e <> p) -> popping p n s'.
+  Proof.
+    intros Q T N. pose proof (over_step s l s') as O. unfold popping.
+    destruct Q as [Q|(r & Q & K)].
+    - destruct T; cbn; try (left; exact Q); others p; try (left; exact Q);
+        try (exfalso; apply (N _ eq_refl); reflexivity);
+        try (match goal with H : asking _ _ _ |- _ => destruct H as [(_ & H)|(_ & H)]; congruence end);
+        try congruence.
+      + right. eexists. split; [reflexivity|discriminate].
+      + right. eexists. split; [reflexivity|discriminate].
+      + right. eexists. split; [reflexivity|]. intros _. split; cbn; auto.
+    - assert (r = Closed -> over s') as K' by auto.
+      destruct T; cbn; try (right; exists r; split; [exact Q|exact K']); others p;
+        try (right; exists r; split; [exact Q|exact K']);
+        try (exfalso; apply (N _ eq_refl); reflexivity);
+        try (match goal with H : asking _ _ _ |- _ => destruct H as [(_ & H)|(_ & H)]; congruence end);
+        congruence.
+  Qed.
+
+  Lemma in_vain_step p o s l s' : in_vain p o s -> ltrans c d heavy s l s' ->
+    (forall e, l = Some e -> thread_of e <> p) -> in_vain p o s'.
+  Proof.
+    intros (Ov & Q) T N. split; [exact (over_step s l s' Ov T)|]. destruct Ov as (G & I).
+    destruct Q as [Q|(r & Q & K)].
+    - destruct T; cbn; try (left; exact Q); others p; try (left; exact Q);
+        try (exfalso; apply (N _ eq_refl); reflexivity); try congruence;
+        try (right; eexists; split; [reflexivity|split; discriminate]).
+      match goal with H : inside s = _ ++ _ |- _ => rewrite I in H; symmetry in H; apply app_eq_nil in H;
+        destruct H as (-> & ->) end. cbn in *. lia.
+    - destruct T; cbn; try (right; exists r; split; [exact Q|exact K]); others p;
+        try (right; exists r; split; [exact Q|exact K]);
+        try (exfalso; apply (N _ eq_refl); reflexivity);
+        try (match goal with H : asking _ _ _ |- _ => destruct H as [(_ & H)|(_ & H)]; congruence end);
+        congruence.
+  Qed.
+
+  Lemma exec_stable (P : lstate -> Prop) p :
+    (forall s l s', P s -> ltrans c d heavy s l s' -> (forall e, l = Some e -> thread_of e <> p) -> P s') ->
+    forall s tr s', exec late s tr s' -> silent p tr -> P s -> P s'.
+  Proof.
+    intros H s tr s' X. induction X as [s|s l s' tr s'' T X IH]; intros Si Ps; [exact Ps|].
+    apply IH.
+    - intros e E. apply Si, in_or_app. now right.
+    - apply (H s l); auto. intros e ->. apply Si. now left.
+  Qed.
+
+  (** An event is seen at one step. *)
+  Lemma exec_event s e s' : exec late s [e] s' ->
+    exists a b, exec late s [] a /\ ltrans c d heavy a (Some e) b /\ exec late b [] s'.
+  Proof.
+    intros X. remember [e] as tr eqn:E. induction X as [s|s [e'|] s' tr s'' T X IH]; [discriminate| |].
+    - injection E as -> ->. exists s, s'. repeat split; auto. constructor.
+    - destruct (IH E) as (a & b & X1 & T' & X2). exists a, b. repeat split; auto. eapply exec_tau; eauto.
+  Qed.
+
+  (** Once a pop has been told [Closed], no call that is made later moves an element. *)
+  Theorem closed_for_good before p n mid after q o rest r :
+    is_trace late (before ++ [Call p (Pop n)] ++ mid ++ [Ret p Closed] ++
+                   after ++ [Call q o] ++ rest ++ [Ret q r]) ->
+    silent p mid -> silent q rest -> (forall vs, r <> Popped vs) /\ forall k, r <> Pushed k.
+  Proof.
+    intros (s0 & s & _ & X) Sp Sq.
+    destruct (exec_app_inv _ _ X) as (s1 & _ & X1). clear X.
+    destruct (exec_app_inv _ _ X1) as (s2 & Y1 & X2). clear X1.
+    destruct (exec_app_inv _ _ X2) as (s3 & Y2 & X3). clear X2.
+    destruct (exec_app_inv _ _ X3) as (s4 & Y3 & X4). clear X3.
+    destruct (exec_app_inv _ _ X4) as (s5 & Y4 & X5). clear X4.
+    destruct (exec_app_inv _ _ X5) as (s6 & Y5 & X6). clear X5.
+    destruct (exec_app_inv _ _ X6) as (s7 & Y6 & Y7). clear X6.
+    assert (silent p []) as Np by (intros e []). assert (silent q []) as Nq by (intros e []).
+    (* the pop *)
+    destruct (exec_event _ _ _ Y1) as (a1 & b1 & _ & T1 & Z1).
+    assert (popping p n b1) as P1 by (inversion T1; subst; left; cbn; apply upd_same).
+    pose proof (exec_stable (popping p n) p (popping_step p n) _ _ _ Z1 Np P1) as P2.
+    pose proof (exec_stable (popping p n) p (popping_step p n) _ _ _ Y2 Sp P2) as P3.
+    destruct (exec_event _ _ _ Y3) as (a3 & b3 & Z3 & T3 & W3).
+    pose proof (exec_stable (popping p n) p (popping_step p n) _ _ _ Z3 Np P3) as P4.
+    assert (over a3) as O3.
+    { inversion T3; subst. destruct P4 as [P4|(r' & P4 & K)]; [congruence|]. apply K. congruence. }
+    assert (forall s tr s', exec late s tr s' -> over s -> over s') as Os.
+    { intros u tr u' Xu. apply (exec_invariant (A := late)) with (2 := Xu). apply over_step. }
+    assert (over s5) as O5.
+    { apply (Os _ _ _ Y4), (Os _ _ _ W3). exact (over_step _ _ _ O3 T3). }
+    (* the later call *)
+    destruct (exec_event _ _ _ Y5) as (a5 & b5 & Z5 & T5 & W5).
+    assert (in_vain q o b5) as Q1.
+    { split; [exact (over_step _ _ _ (Os _ _ _ Z5 O5) T5)|]. left. inversion T5; subst. cbn. apply upd_same. }
+    pose proof (exec_stable (in_vain q o) q (in_vain_step q o) _ _ _ W5 Nq Q1) as Q2.
+    pose proof (exec_stable (in_vain q o) q (in_vain_step q o) _ _ _ Y6 Sq Q2) as Q3.
+    destruct (exec_event _ _ _ Y7) as (a7 & b7 & Z7 & T7 & _).
+    pose proof (exec_stable (in_vain q o) q (in_vain_step q o) _ _ _ Z7 Nq Q3) as (_ & Q4).
+    inversion T7; subst. destruct Q4 as [Q4|(r' & Q4 & K)]; [congruence|].
+    assert (r' = r) as -> by congruence. exact K.
+  Qed.
+End Closed.

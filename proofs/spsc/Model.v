@@ -18,7 +18,7 @@
 
     Idealised:
     - one step after the other: no memory orderings. So the fences and the asymmetric barrier do nothing here
-      (the barrier is no step at all), and what they are for is not shown here;
+      (the barrier is no step at all). What they are for in closing is in [Barrier.v];
     - positions are numbers without end; Rust's private [index] is computed, [position mod c];
     - a payload is one number, written and read as a whole by steps of its own ([WRITE], [READ]), which are
       no rows of the Rust table;

@@ -7,6 +7,7 @@
     - [spsc_linearizable]: without closing, and without runs longer than a piece (4 KiB of slots), it is one
       of [atomic_queue], in which every call takes effect at once;
     - [spsc_herlihy_wing]: and so it is linearizable in the sense of Herlihy and Wing.
+    - [spsc_closed_for_good]: once a pop has been told [Closed], no call that is made later moves an element.
     [Full] and [Empty] are exact in all of them, and no push or pop is ever answered [Busy].
 
     And in any schedule, whatever the others do and wherever they stop ([spsc_wait_free], [never_stuck]):
@@ -29,7 +30,8 @@
     ([foresight_refines] of [SetSimulation.v]).
 
     Idealised: see [Model.v]. Above all, steps happen one after the other, so nothing here shows that the
-    fences and the barrier suffice; that [PUSH_SEALED] is ordered after [PUSH_ENTER] is taken for granted. *)
+    fences and the barrier suffice; that [PUSH_SEALED] is ordered after [PUSH_ENTER] is taken for granted
+    ([Barrier.v] shows why it is). *)
 From Coq Require Import List Arith NArith Lia Bool.
 Import ListNotations.
 From Turtle.common Require Import Lts AtomicQueue SetSimulation HerlihyWing.
@@ -558,7 +560,7 @@ Definition explained (k : move) : Prop :=
     exists b', exec late b [] b' /\ fits {| the_ring := r; pcs := upd (pcs s) p x |} g' b'.
 
 (** The queue does nothing. *)
-Lemma silent s p r x g' :
+Lemma no_effect s p r x g' :
   Inv s -> may {| the_ring := r; pcs := upd (pcs s) p x |} g' ->
   content (shared r) = content (shared (the_ring s)) -> gate_now r = gate_now (the_ring s) ->
   written (shared r) = written (shared (the_ring s)) -> taken (shared r) = taken (shared (the_ring s)) ->
@@ -594,7 +596,7 @@ Lemma content_same w w' : written w' = written w -> taken w' = taken w -> payloa
 Proof. intros E1 E2 E3. unfold content. now rewrite E1, E2, E3. Qed.
 
 Ltac quiet_step :=
-  unfold at_rest in *; split_tests; bools; apply silent; try assumption; try reflexivity;
+  unfold at_rest in *; split_tests; bools; apply no_effect; try assumption; try reflexivity;
   try match goal with E : pcs _ _ = _ |- _ => rewrite E end; cbn; auto; try discriminate; try tauto;
   try (apply content_same; cbn; auto); try (intuition lia).
 
@@ -712,7 +714,7 @@ Proof.
         -- rewrite (fits_gate _ _ _ F). unfold gate_now. now rewrite M.
         -- rewrite (fits_inside _ _ _ F), (len_content _ I). rewrite (G1 eq_refl). lia.
       * now rewrite Full.
-    + apply silent; auto; try rewrite Ex; cbn; try discriminate; auto. now rewrite Full.
+    + apply no_effect; auto; try rewrite Ex; cbn; try discriminate; auto. now rewrite Full.
 Qed.
 
 Lemma PUSH_LEAVE_lin : explained (At PUSH_LEAVE).
@@ -742,7 +744,7 @@ Lemma accepted s p vs full g' a r x :
     exists b', exec late b [] b' /\ fits {| the_ring := r; pcs := upd (pcs s) p x |} g' b'.
 Proof.
   intros I H M Pp Pc E1 Pl T G. unfold decided, does_p in H.
-  destruct full; injection H as <- <- <-; apply silent; auto; cbn; try discriminate; try congruence.
+  destruct full; injection H as <- <- <-; apply no_effect; auto; cbn; try discriminate; try congruence.
   - unfold gate_now. cbn. now rewrite M.
   - intros y Hy. apply T in Hy. destruct (Pl eq_refl) as (v & -> & Ev).
     exists [], 0%nat. rewrite E1. replace (N.to_nat _) with 1%nat by lia. split; [reflexivity|].
@@ -773,10 +775,10 @@ Qed.
 Lemma WRITE_lin : explained WRITE.
 Proof.
   lin_start.
-  1,2,3: apply silent; auto; rewrite ?Ex; cbn; auto; try discriminate;
+  1,2,3: apply no_effect; auto; rewrite ?Ex; cbn; auto; try discriminate;
     apply (content_write s v); auto; unfold left, len in *; cbn in *; intuition lia.
   destruct Op as (E1 & E2 & E3 & E4 & E5 & E6). rewrite len_cons in E5.
-  apply silent; auto; rewrite ?Ex; cbn; auto; try discriminate.
+  apply no_effect; auto; rewrite ?Ex; cbn; auto; try discriminate.
   - apply (content_write s v); auto. lia.
   - intros y (cut & k & En & A). exists cut, k.
     replace (N.to_nat (position (producer (the_ring s)) + 1 - written (shared (the_ring s))))
@@ -790,7 +792,7 @@ Qed.
 
 Lemma READ_lin : explained READ.
 Proof.
-  lin_start; (apply silent; auto; rewrite ?Ex; cbn; auto; try discriminate);
+  lin_start; (apply no_effect; auto; rewrite ?Ex; cbn; auto; try discriminate);
     unfold left in *; intros y T.
   - exists n. split; [assumption|]. lia.
   - exists n. split; [assumption|]. lia.
@@ -887,7 +889,7 @@ Lemma POP_SEALED_lin : explained (At POP_SEALED).
 Proof.
   lin_start. destruct Oc as (E1 & E2). pose proof G as (I' & G1 & G2). cbn in G1, G2.
   destruct (passed (sealed (shared (the_ring s)))) eqn:P.
-  - apply silent; auto; rewrite ?Ex; cbn; auto; discriminate.
+  - apply no_effect; auto; rewrite ?Ex; cbn; auto; discriminate.
   - destruct (snd g') eqn:None.
     + (* Empty, if the last look will say so: closing is not complete *)
       apply (one_effect s p _ _ g' g' (content (shared (the_ring s))) (Ended Empty)); auto; rewrite ?Ex; cbn;
@@ -898,7 +900,7 @@ Proof.
         -- left. rewrite (fits_gate _ _ _ F). unfold gate_now. rewrite P.
            destruct (_ && _); discriminate.
       * now rewrite None.
-    + apply silent; auto; rewrite ?Ex; cbn; auto; try discriminate. now rewrite None.
+    + apply no_effect; auto; rewrite ?Ex; cbn; auto; try discriminate. now rewrite None.
 Qed.
 
 Lemma POP_LAST_lin : explained (At POP_LAST).
@@ -1164,6 +1166,14 @@ Proof. intros T P. apply (late_is_atomic c d heavy Hd tr); [|exact P]. now apply
 
 Corollary spsc_herlihy_wing tr : is_trace spsc tr -> plain_calls d tr -> fifo_linearizable c tr.
 Proof. intros T P. apply atomic_queue_linearizable. now apply spsc_linearizable. Qed.
+
+Corollary spsc_closed_for_good before p n mid after q o rest r :
+  is_trace spsc (before ++ [Call p (Pop n)] ++ mid ++ [Ret p Closed] ++ after ++ [Call q o] ++ rest ++ [Ret q
+    r]) ->
+  silent p mid -> silent q rest -> (forall vs, r <> Popped vs) /\ forall k, r <> Pushed k.
+Proof.
+  intros T Sp Sq. exact (closed_for_good c d heavy before p n mid after q o rest r (spsc_late _ T) Sp Sq).
+Qed.
 
 (** * Every call ends, whatever the others do *)
 

@@ -40,6 +40,13 @@ Inductive step :=
 | CLOSING_LOOK | SEAL_ASK | SEAL_LOOK | SEAL_MARK | SEAL_NOTE
 | LOOK_SLOT | LOOK_HINT.
 
+(* Not in the model:
+   GATHER_LOOK GATHER_HINT AHEAD_LOOK, pacing and prefetching of larger rings;
+   JOIN_LOOK JOIN SIT_DOWN PLACE_READ PLACE_WRITE LEAVE, places;
+   NOTE_WRITE NOTE_BEGIN NOTE_END TAG_WRITE TAG_READ RECOVER_LOOK RECOVER_PLACE RECOVER_ANNOUNCED
+   RECOVER_STATE RECOVER_WITHDRAW RECOVER_SLOT RECOVER_TAG RECOVER_WRITE, recovery of the dead;
+   LOOK_CLOSED, an observer. *)
+
 (** A slot's word. [who] is participant + 1 of a claim, 0 in a plain word; [seq]
     is the claim's sequence modulo 4; [len] is the length of the run less 1. *)
 Record word := W {
