@@ -236,7 +236,8 @@ Proof.
     all: split; [reflexivity|].
     all: try match goal with F : fills _ _ _ _ _ _ |- _ =>
       destruct F as [F1 F2]; destruct (F2 O _ eq_refl) as (_ & _ & F3 & _); cbn in F3;
-      rewrite N.add_0_r in F3; fold m; rewrite F3; cbn; split; [reflexivity|left]; rewrite <- Bare by exact F1;
+      rewrite N.add_0_r in F3; fold m; rewrite F3; cbn; split; [reflexivity|left];
+      rewrite <- Bare by exact F1;
       repeat split; discriminate end.
     all: try match goal with F : clears _ _ _ _ _ |- _ =>
       destruct F as (F1 & _ & F3 & _); fold m; rewrite F3; cbn; split; [reflexivity|right];
