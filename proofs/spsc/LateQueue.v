@@ -8,7 +8,8 @@
       time after somebody asked for it, and not while a push is accepted. From the first of these steps on
       pushes are refused; from the second on a pop that finds nothing is told [Closed], or [Empty] while
       a push is being made. Who asks is answered [Sealed] if the gate is shut, and [Busy] while a push is
-      being made (or if it has no barrier).
+      being made; either way, from then on who begins to push finds the gate shut, and a pop is told [Empty]
+      only while a push is being made. (Without a barrier the answer is [Busy], too, and means nothing.)
 
     [Full] and [Empty] are exact: [Full] at an instant at which all places are taken and the gate is open,
     [Empty] at one at which nothing is inside. [Busy] is no answer to a push or a pop.
@@ -16,7 +17,8 @@
     Proved:
     - [late_is_atomic]: histories of this queue without [Seal], and without runs longer than [d], are
       histories of [atomic_queue c];
-    - [closed_for_good]: once a pop has been told [Closed], no call that is made later moves an element. *)
+    - [closed_for_good]: once a pop has been told [Closed], no call that is made later moves an element;
+    - [sealed_refuses]: once a seal has been answered, a push that is made later is refused. *)
 From Coq Require Import List Arith NArith Lia.
 Import ListNotations.
 From Turtle.common Require Import Lts AtomicQueue SetSimulation.
@@ -27,7 +29,13 @@ Inductive gate := Open | Shutting | Shut.
 (** [Midway k vs]: [k] elements of the run are in, [vs] are to come. *)
 Inductive lstat := Out | Made (o : op) | Midway (k : nat) (vs : list val) | Ended (r : res).
 
-Record lstate := { inside : list val; gate_of : gate; asked : bool; at_ : tid -> lstat }.
+Record lstate := {
+  inside : list val;
+  gate_of : gate;
+  asked : bool;      (* somebody has called [Seal] *)
+  settled : bool;    (* and has been answered, [Sealed] or that a push is being made *)
+  at_ : tid -> lstat
+}.
 
 (** A push that asks for [vs] now, [k] elements being in. *)
 Definition asking (x : lstat) (k : nat) (vs : list val) : Prop :=
@@ -39,12 +47,18 @@ Definition pushing (s : lstate) : Prop := exists q k vs, asking (at_ s q) k vs.
 Definition is_seal (o : op) : bool := match o with Seal => true | _ => false end.
 
 Definition moved (s : lstate) (p : tid) (q : list val) (x : lstat) : lstate :=
-  {| inside := q; gate_of := gate_of s; asked := asked s; at_ := upd (at_ s) p x |}.
+  {| inside := q; gate_of := gate_of s; asked := asked s; settled := settled s; at_ := upd (at_ s) p x |}.
+
+(** The answer to who asked. *)
+Definition settles (s : lstate) (p : tid) (r : res) : lstate :=
+  {| inside := inside s; gate_of := gate_of s; asked := asked s; settled := true;
+     at_ := upd (at_ s) p (Ended r) |}.
 
 Inductive ltrans (c d : N) (heavy : bool) : lstate -> option ev -> lstate -> Prop :=
 | l_call s p o : at_ s p = Out -> asks o = true ->
+    (forall cs, o = Push cs -> settled s = true -> gate_of s = Shut) ->
     ltrans c d heavy s (Some (Call p o))
-      {| inside := inside s; gate_of := gate_of s; asked := orb (asked s) (is_seal o);
+      {| inside := inside s; gate_of := gate_of s; asked := orb (asked s) (is_seal o); settled := settled s;
          at_ := upd (at_ s) p (Made o) |}
 | l_piece s p k now later : asking (at_ s p) k (now ++ later) -> gate_of s = Open ->
     d <= len now -> len (inside s) + len now <= c ->
@@ -59,17 +73,22 @@ Inductive ltrans (c d : N) (heavy : bool) : lstate -> option ev -> lstate -> Pro
 | l_popped s p n vs rest : at_ s p = Made (Pop n) -> inside s = vs ++ rest ->
     (1 <= length vs <= n)%nat ->
     ltrans c d heavy s None (moved s p rest (Ended (Popped vs)))
-| l_empty s p n : at_ s p = Made (Pop n) -> inside s = [] -> gate_of s <> Shut \/ pushing s ->
+| l_empty s p n : at_ s p = Made (Pop n) -> inside s = [] ->
+    (gate_of s <> Shut /\ settled s = false) \/ pushing s ->
     ltrans c d heavy s None (moved s p [] (Ended Empty))
 | l_pop_closed s p n : at_ s p = Made (Pop n) -> inside s = [] -> gate_of s = Shut ->
     ltrans c d heavy s None (moved s p [] (Ended Closed))
 | l_shutting s : asked s = true -> gate_of s = Open ->
-    ltrans c d heavy s None {| inside := inside s; gate_of := Shutting; asked := true; at_ := at_ s |}
+    ltrans c d heavy s None 
+      {| inside := inside s; gate_of := Shutting; asked := true; settled := settled s; at_ := at_ s |}
 | l_shut s : gate_of s = Shutting ->
-    ltrans c d heavy s None {| inside := inside s; gate_of := Shut; asked := asked s; at_ := at_ s |}
+    ltrans c d heavy s None 
+      {| inside := inside s; gate_of := Shut; asked := asked s; settled := settled s; at_ := at_ s |}
 | l_sealed s p : at_ s p = Made Seal -> gate_of s = Shut ->
-    ltrans c d heavy s None (moved s p (inside s) (Ended Sealed))
-| l_not_sealed s p : at_ s p = Made Seal -> pushing s \/ heavy = false ->
+    ltrans c d heavy s None (settles s p Sealed)
+| l_not_complete s p : at_ s p = Made Seal -> pushing s ->
+    ltrans c d heavy s None (settles s p Busy)
+| l_no_barrier s p : at_ s p = Made Seal -> heavy = false ->
     ltrans c d heavy s None (moved s p (inside s) (Ended Busy))
 | l_looked s p : at_ s p = Made Look ->
     ltrans c d heavy s None (moved s p (inside s) (Ended Looked))
@@ -77,7 +96,7 @@ Inductive ltrans (c d : N) (heavy : bool) : lstate -> option ev -> lstate -> Pro
     ltrans c d heavy s (Some (Ret p r)) (moved s p (inside s) Out).
 
 Definition linit (s : lstate) : Prop :=
-  inside s = [] /\ gate_of s = Open /\ asked s = false /\ forall p, at_ s p = Out.
+  inside s = [] /\ gate_of s = Open /\ asked s = false /\ settled s = false /\ forall p, at_ s p = Out.
 
 Definition late_queue (c d : N) (heavy : bool) : lts ev :=
   {| state := lstate; initial := linit; trans := ltrans c d heavy |}.
@@ -198,6 +217,7 @@ Section Plain.
       constructor; auto. now rewrite I, H0.
     - (* nobody closes *)
       exfalso. pose proof (S p) as Sp. rewrite H in Sp. destruct Sp as (_ & F). exact F.
+    - exfalso. pose proof (S p) as Sp. rewrite H in Sp. destruct Sp as (_ & F). exact F.
     - (* looked *)
       apply (quietly _ _ _ _ _ _ _ Q H eq_refl); auto.
       rewrite <- I, <- C. constructor.
@@ -210,7 +230,7 @@ Section Plain.
   Theorem late_is_atomic tr :
     is_trace (late_queue c d heavy) tr -> plain_calls d tr -> is_trace (atomic_queue c) tr.
   Proof.
-    intros (s0 & s & (I & G & K & O) & X) P.
+    intros (s0 & s & (I & G & K & _ & O) & X) P.
     pose (a0 := {| items := []; closed := false; status := fun _ => Outside |}).
     assert (same_queue s0 a0) as Q0.
     { constructor; cbn; auto; [now rewrite I|]. intros p. now rewrite O. }
@@ -349,5 +369,81 @@ Section Closed.
     pose proof (exec_stable (in_vain q o) q (in_vain_step q o) _ _ _ Z7 Nq Q3) as (_ & Q4).
     inversion T7; subst. destruct Q4 as [Q4|(r' & Q4 & K)]; [congruence|].
     assert (r' = r) as -> by congruence. exact K.
+  Qed.
+
+  (** A seal of thread [p]; when it has its answer, it is settled. *)
+  Definition sealing (p : tid) (s : lstate) : Prop :=
+    at_ s p = Made Seal \/ ((exists r, at_ s p = Ended r) /\ settled s = true).
+
+  Lemma settled_step s l s' : settled s = true -> ltrans c d heavy s l s' -> settled s' = true.
+  Proof. intros S T. destruct T; cbn; auto. Qed.
+
+  Lemma sealing_step p s l s' : heavy = true -> sealing p s -> ltrans c d heavy s l s' ->
+    (forall e, l = Some e -> thread_of e <> p) -> sealing p s'.
+  Proof.
+    intros Hv Q T N. pose proof (settled_step s l s') as St. unfold sealing. destruct Q as [Q|((r & Q) & S)].
+    - destruct T; cbn; try (left; exact Q); others p; try (left; exact Q);
+        try (exfalso; apply (N _ eq_refl); reflexivity);
+        try (match goal with H : asking _ _ _ |- _ => destruct H as [(_ & H)|(_ & H)]; congruence end);
+        try congruence; right; eauto.
+    - specialize (St S T). right. split; [|exact St].
+      destruct T; cbn; try (exists r; exact Q); others p; try (exists r; exact Q);
+        try (exfalso; apply (N _ eq_refl); reflexivity);
+        try (match goal with H : asking _ _ _ |- _ => destruct H as [(_ & H)|(_ & H)]; congruence end);
+        congruence.
+  Qed.
+
+  (** A push of thread [q] that found the gate shut. *)
+  Definition too_late (q : tid) (cs : list cell) (s : lstate) : Prop :=
+    gate_of s = Shut /\ (at_ s q = Made (Push cs) \/ at_ s q = Ended Closed).
+
+  Lemma too_late_step q cs s l s' : too_late q cs s -> ltrans c d heavy s l s' ->
+    (forall e, l = Some e -> thread_of e <> q) -> too_late q cs s'.
+  Proof.
+    intros (G & Q) T N. unfold too_late.
+    destruct T; cbn; try congruence; (split; [assumption|]); try exact Q; others q; try exact Q;
+      try (exfalso; apply (N _ eq_refl); reflexivity); try (right; reflexivity);
+      destruct Q as [Q|Q]; congruence.
+  Qed.
+
+  (** Once a seal has been answered, no matter what, a push that is made later is refused. *)
+  Theorem sealed_refuses before p mid r0 after q cs rest r : heavy = true ->
+    is_trace late (before ++ [Call p Seal] ++ mid ++ [Ret p r0] ++
+                   after ++ [Call q (Push cs)] ++ rest ++ [Ret q r]) ->
+    silent p mid -> silent q rest -> r = Closed.
+  Proof.
+    intros Hv (s0 & s & _ & X) Sp Sq.
+    destruct (exec_app_inv _ _ X) as (s1 & _ & X1). clear X.
+    destruct (exec_app_inv _ _ X1) as (s2 & Y1 & X2). clear X1.
+    destruct (exec_app_inv _ _ X2) as (s3 & Y2 & X3). clear X2.
+    destruct (exec_app_inv _ _ X3) as (s4 & Y3 & X4). clear X3.
+    destruct (exec_app_inv _ _ X4) as (s5 & Y4 & X5). clear X4.
+    destruct (exec_app_inv _ _ X5) as (s6 & Y5 & X6). clear X5.
+    destruct (exec_app_inv _ _ X6) as (s7 & Y6 & Y7). clear X6.
+    assert (silent p []) as Np by (intros e []). assert (silent q []) as Nq by (intros e []).
+    assert (forall s l s', sealing p s -> ltrans c d heavy s l s' ->
+              (forall e, l = Some e -> thread_of e <> p) -> sealing p s') as St
+      by (intros; eapply sealing_step; eauto).
+    destruct (exec_event _ _ _ Y1) as (a1 & b1 & _ & T1 & Z1).
+    assert (sealing p b1) as P1 by (inversion T1; subst; left; cbn; apply upd_same).
+    pose proof (exec_stable (sealing p) p St _ _ _ Z1 Np P1) as P2.
+    pose proof (exec_stable (sealing p) p St _ _ _ Y2 Sp P2) as P3.
+    destruct (exec_event _ _ _ Y3) as (a3 & b3 & Z3 & T3 & W3).
+    pose proof (exec_stable (sealing p) p St _ _ _ Z3 Np P3) as P4.
+    assert (settled a3 = true) as S3.
+    { destruct P4 as [P4|(_ & P4)]; [|exact P4]. inversion T3; subst. congruence. }
+    assert (forall s tr s', exec late s tr s' -> settled s = true -> settled s' = true) as Ss.
+    { intros u tr u' Xu. apply (exec_invariant (A := late) (fun s => settled s = true)) with (2 := Xu).
+      apply settled_step. }
+    assert (settled s5 = true) as S5.
+    { apply (Ss _ _ _ Y4), (Ss _ _ _ W3). exact (settled_step _ _ _ S3 T3). }
+    destruct (exec_event _ _ _ Y5) as (a5 & b5 & Z5 & T5 & W5).
+    assert (too_late q cs b5) as Q1.
+    { pose proof (Ss _ _ _ Z5 S5) as S6. inversion T5; subst. unfold too_late. cbn. rewrite upd_same. eauto. }
+    pose proof (exec_stable (too_late q cs) q (too_late_step q cs) _ _ _ W5 Nq Q1) as Q2.
+    pose proof (exec_stable (too_late q cs) q (too_late_step q cs) _ _ _ Y6 Sq Q2) as Q3.
+    destruct (exec_event _ _ _ Y7) as (a7 & b7 & Z7 & T7 & _).
+    pose proof (exec_stable (too_late q cs) q (too_late_step q cs) _ _ _ Z7 Nq Q3) as (_ & Q4).
+    inversion T7; subst. destruct Q4 as [Q4|Q4]; congruence.
   Qed.
 End Closed.

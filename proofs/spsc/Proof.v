@@ -7,7 +7,9 @@
     - [spsc_linearizable]: without closing, and without runs longer than a piece (4 KiB of slots), it is one
       of [atomic_queue], in which every call takes effect at once;
     - [spsc_herlihy_wing]: and so it is linearizable in the sense of Herlihy and Wing.
-    - [spsc_closed_for_good]: once a pop has been told [Closed], no call that is made later moves an element.
+    - [spsc_closed_for_good]: once a pop has been told [Closed], no call that is made later moves an element;
+    - [spsc_sealed_refuses]: once a seal has been answered, complete or not, a push that is made later is
+      refused (where sealers have the barrier).
     [Full] and [Empty] are exact in all of them, and no push or pop is ever answered [Busy].
 
     And in any schedule, whatever the others do and wherever they stop ([spsc_wait_free], [never_stuck]):
@@ -513,6 +515,7 @@ Record fits (s : cstate) (g : guess) (a : lstate) : Prop := {
   fits_gate : gate_of a = gate_now (the_ring s);
   fits_mark : marked (sealed (shared (the_ring s))) = true -> asked a = true;
   fits_seals : forall p, seals (pcs s p) = true -> asked a = true;
+  fits_settled : settled a = true -> passed (sealed (shared (the_ring s))) = true;
   fits_at : forall p, told (the_ring s) g (pcs s p) (at_ a p)
 }.
 
@@ -539,9 +542,10 @@ Lemma fits_move s p r x g g' a a' :
      written (shared r) = written (shared (the_ring s)) /\
      payloads (shared r) = payloads (shared (the_ring s)) /\ fst g' = fst g) ->
   (pops (pcs s p) = false -> snd g' = snd g) ->
+  (settled a' = true -> passed (sealed (shared r)) = true) ->
   fits {| the_ring := r; pcs := upd (pcs s) p x |} g' a'.
 Proof.
-  intros I F A B M K S T O Fp Fc. constructor; cbn; auto.
+  intros I F A B M K S T O Fp Fc Se. constructor; cbn; auto.
   - intros q. unfold upd. destruct (N.eqb_spec q p) as [->|N]; [assumption|].
     intros Sq. apply K. exact (fits_seals _ _ _ F q Sq).
   - intros q. unfold upd. destruct (N.eqb_spec q p) as [->|N]; [assumption|].
@@ -570,10 +574,11 @@ Lemma no_effect s p r x g' :
   (forall y, told (the_ring s) g' (pcs s p) y -> told r g' x y) ->
   (pushes (pcs s p) = false -> producer r = producer (the_ring s) /\
      payloads (shared r) = payloads (shared (the_ring s))) ->
+  (passed (sealed (shared (the_ring s))) = true -> passed (sealed (shared r)) = true) ->
   exists g, may s g /\ forall b, fits s g b ->
     exists b', exec late b [] b' /\ fits {| the_ring := r; pcs := upd (pcs s) p x |} g' b'.
 Proof.
-  intros I (_ & G1 & G2) C Ga W T M S To Fp. cbn in G1, G2. exists g'. split.
+  intros I (_ & G1 & G2) C Ga W T M S To Fp Pm. cbn in G1, G2. exists g'. split.
   - split; [assumption|]. now rewrite <- W, <- T.
   - intros b F. exists b. split; [constructor|].
     apply (fits_move s p r x g' g' b b); auto.
@@ -583,6 +588,7 @@ Proof.
     + intros H. exact (fits_seals _ _ _ F p (S H)).
     + apply To. apply (fits_at _ _ _ F).
     + intros H. destruct (Fp H). auto.
+    + intros H. apply Pm. exact (fits_settled _ _ _ F H).
 Qed.
 
 Ltac lin_start :=
@@ -639,10 +645,12 @@ Lemma one_effect s p r x g g' q y :
      written (shared r) = written (shared (the_ring s)) /\
      payloads (shared r) = payloads (shared (the_ring s)) /\ fst g' = fst g) ->
   (pops (pcs s p) = false -> snd g' = snd g) ->
+  (passed (sealed (shared (the_ring s))) = true -> passed (sealed (shared r)) = true) ->
   exists g, may s g /\ forall b, fits s g b ->
     exists b', exec late b [] b' /\ fits {| the_ring := r; pcs := upd (pcs s) p x |} g' b'.
 Proof.
-  intros I M L C Ga Ma S T Fp Fc. exists g. split; [assumption|]. intros b F. exists (moved b p q y). split.
+  intros I M L C Ga Ma S T Fp Fc Pm. exists g. split; [assumption|]. intros b F. exists (moved b p q y).
+    split.
   - eapply exec_tau; [apply L; exact F|constructor].
   - apply (fits_move s p r x g g' b); auto; cbn.
     + rewrite Ga. apply F.
@@ -650,6 +658,7 @@ Proof.
     + rewrite S. discriminate.
     + now rewrite upd_same.
     + intros t N. now rewrite upd_other.
+    + intros H. apply Pm. exact (fits_settled _ _ _ F H).
 Qed.
 
 Lemma PUSH_FENCE_lin : explained (At PUSH_FENCE).
@@ -860,7 +869,8 @@ Proof.
                    taken := taken (shared (the_ring s)); sealed := sealed (shared (the_ring s));
                    payloads := payloads (shared (the_ring s)) |};
                  producer := producer (the_ring s); filling := false; consumer := consumer (the_ring s) |}).
-    set (b2 := {| inside := inside b1; gate_of := gate_now r; asked := asked b1; at_ := at_ b1 |}).
+    set (b2 := {| inside := inside b1; gate_of := gate_now r; asked := asked b1; settled := settled b1;
+      at_ := at_ b1 |}).
     exists b2. split.
     + change (@nil ev) with (@nil ev ++ []). apply exec_app with (1 := X1).
       assert (gate_of b1 = Open) as O1 by exact Ob.
@@ -897,8 +907,9 @@ Proof.
       * split; auto.
       * intros b F. told_at F p Ex. rewrite (content_none _ (G2 eq_refl)). eapply l_empty; [exact T| |].
         -- rewrite (fits_inside _ _ _ F). now apply content_none, G2.
-        -- left. rewrite (fits_gate _ _ _ F). unfold gate_now. rewrite P.
-           destruct (_ && _); discriminate.
+        -- left. split; [|destruct (settled b) eqn:Se; [|reflexivity]; rewrite (fits_settled _ _ _ F Se) in P;
+             discriminate P].
+           rewrite (fits_gate _ _ _ F). unfold gate_now. rewrite P. destruct (_ && _); discriminate.
       * now rewrite None.
     + apply no_effect; auto; rewrite ?Ex; cbn; auto; try discriminate. now rewrite None.
 Qed.
@@ -984,7 +995,8 @@ Definition gate_may_move (r r' : ring) : Prop :=
   (gate_now r = Shutting /\ gate_now r' = Shut).
 
 Lemma gate_exec r r' b : gate_may_move r r' -> gate_of b = gate_now r -> asked b = true ->
-  exec late b [] {| inside := inside b; gate_of := gate_now r'; asked := true; at_ := at_ b |}.
+  exec late b [] {| inside := inside b; gate_of := gate_now r'; asked := true; settled := settled b;
+    at_ := at_ b |}.
 Proof.
   intros [E|[(E & ->)|(E & ->)]] Gb K.
   - rewrite E, <- Gb, <- K. destruct b. constructor.
@@ -999,29 +1011,33 @@ Lemma gate_moves s p r x g' :
   seals (pcs s p) = true -> (forall b, fits s g' b -> at_ b p = Made Seal) ->
   gate_may_move (the_ring s) r ->
   (told r g' x (Made Seal) \/ (heavy = false /\ x = Fin Busy)) ->
+  (passed (sealed (shared (the_ring s))) = true -> passed (sealed (shared r)) = true) ->
   exists g, may s g /\ forall b, fits s g b ->
     exists b', exec late b [] b' /\ fits {| the_ring := r; pcs := upd (pcs s) p x |} g' b'.
 Proof.
-  intros I (I' & G1 & G2) Sh Ep Ef Ss At Ga T. cbn in G1, G2.
+  intros I (I' & G1 & G2) Sh Ep Ef Ss At Ga T Pm. cbn in G1, G2.
   assert (written (shared r) = written (shared (the_ring s)) /\
     taken (shared r) = taken (shared (the_ring s)) /\
           payloads (shared r) = payloads (shared (the_ring s))) as (E1 & E2 & E3) by (rewrite Sh; auto).
   exists g'. split; [split; [assumption|]; now rewrite <- E1, <- E2|]. intros b F.
   assert (asked b = true) as K by exact (fits_seals _ _ _ F p Ss).
   pose proof (gate_exec _ _ _ Ga (fits_gate _ _ _ F) K) as X.
-  set (b' := {| inside := inside b; gate_of := gate_now r; asked := true; at_ := at_ b |}) in *.
+  set (b' := {| inside := inside b; gate_of := gate_now r; asked := true; settled := settled b;
+    at_ := at_ b |}) in *.
   assert (inside b = content (shared r)) as C.
   { rewrite (fits_inside _ _ _ F). symmetry. now apply content_same. }
   destruct T as [T|(He & ->)].
   - exists b'. split; [exact X|]. apply (fits_move s p r x g' g' b b'); auto; cbn; auto.
-    now rewrite (At b F).
+    + now rewrite (At b F).
+    + intros H. apply Pm. exact (fits_settled _ _ _ F H).
   - (* no barrier: the answer is no *)
     exists (moved b' p (inside b') (Ended Busy)). split.
     + change (@nil ev) with (@nil ev ++ []). apply exec_app with (1 := X).
-      eapply exec_tau; [|constructor]. apply l_not_sealed; [exact (At b F)|now right].
+      eapply exec_tau; [|constructor]. apply l_no_barrier; [exact (At b F)|exact He].
     + apply (fits_move s p r _ g' g' b); auto; cbn; auto.
       * now rewrite upd_same.
       * intros q N. now rewrite upd_other.
+      * intros H. apply Pm. exact (fits_settled _ _ _ F H).
 Qed.
 
 Lemma SEAL_MARK_lin : explained (At SEAL_MARK).
@@ -1049,19 +1065,17 @@ Qed.
 Lemma SEAL_LOOK_lin : explained (At SEAL_LOOK).
 Proof.
   lin_start. pose proof G as (I' & G1 & G2). cbn in G1, G2.
-  destruct (deciding (shared (the_ring s))) eqn:D.
-  - apply (one_effect s p _ _ g' g' (content (shared (the_ring s))) (Ended Busy)); auto; rewrite ?Ex; cbn;
-      try discriminate; auto.
-    + split; auto.
-    + intros b F. told_at F p Ex. rewrite <- (fits_inside _ _ _ F). apply l_not_sealed; [exact T|].
-      left. exact (entered_pushing _ _ _ I F D).
-  - apply (one_effect s p _ _ g' g' (content (shared (the_ring s))) (Ended Sealed)); auto; rewrite ?Ex; cbn;
-      try discriminate; auto.
-    + split; auto.
-    + intros b F. told_at F p Ex. rewrite <- (fits_inside _ _ _ F). apply l_sealed; [exact T|].
+  exists g'. split; [split; auto|]. intros b F. told_at F p Ex.
+  exists (settles b p (if deciding (shared (the_ring s)) then Busy else Sealed)). split.
+  - eapply exec_tau; [|constructor]. destruct (deciding (shared (the_ring s))) eqn:D.
+    + apply l_not_complete; [exact T|]. exact (entered_pushing _ _ _ I F D).
+    + apply l_sealed; [exact T|].
       rewrite (fits_gate _ _ _ F). unfold gate_now. rewrite Os, (inv_passed _ I Os).
       destruct (filling (the_ring s)) eqn:Fi; [|reflexivity].
       pose proof (inv_filling _ I Fi). congruence.
+  - apply (fits_move s p _ _ g' g' b); auto; rewrite ?Ex; cbn; try apply F; try discriminate; auto.
+    + now rewrite upd_same.
+    + intros q N. now rewrite upd_other.
 Qed.
 
 Lemma step_explained k : explained k.
@@ -1077,10 +1091,15 @@ Qed.
 (** A call is made. *)
 Lemma call_explained s p o x g b : Inv s -> fits s g b -> pcs s p = Idle -> asks o = true ->
   told (the_ring s) g x (Made o) -> (seals x = true -> o = Seal) ->
+  (forall cs, o = Push cs -> forall q, pushes (pcs s q) = false) ->
   exists b', exec late b [Call p o] b' /\ fits {| the_ring := the_ring s; pcs := upd (pcs s) p x |} g b'.
 Proof.
-  intros I F E A To S. told_at F p E.
-  eexists. split; [eapply exec_vis; [apply l_call; eauto|constructor]|].
+  intros I F E A To S Free. told_at F p E.
+  eexists. split; [eapply exec_vis; [apply l_call; [exact T|exact A|]|constructor]|].
+  { (* nobody is pushing, so nothing holds the gate open *)
+    intros cs Eo Se. rewrite (fits_gate _ _ _ F). unfold gate_now.
+    destruct (inv_no_push _ I (Free cs Eo)) as (_ & Fi & _).
+    pose proof (fits_settled _ _ _ F Se) as P. now rewrite P, (inv_passed _ I P), Fi. }
   apply (fits_move s p (the_ring s) x g g b); auto; cbn; try apply F.
   - intros H. rewrite (fits_mark _ _ _ F H). reflexivity.
   - intros H. now rewrite H.
@@ -1096,17 +1115,18 @@ Proof.
   intros I F A.
   assert (exists b1, exec late b [] b1 /\ at_ b1 p = Ended r /\ inside b1 = inside b /\
     gate_of b1 = gate_of b /\
-            asked b1 = asked b /\ forall q, q <> p -> at_ b1 q = at_ b q) as (b1 & X & E & E1 & E2 & E3 & O).
+            asked b1 = asked b /\ settled b1 = settled b /\ forall q, q <> p ->
+              at_ b1 q = at_ b q) as (b1 & X & E & E1 & E2 & E3 & E4 & O).
   { pose proof (fits_at _ _ _ F p) as T. destruct (pcs s p); cbn in A; try discriminate; injection A as <-;
       cbn in T.
     - exists (moved b p (inside b) (Ended Looked)). split.
       + eapply exec_tau; [apply l_looked; exact T|constructor].
       + cbn. rewrite upd_same. repeat split. intros q N. now rewrite upd_other.
-    - exists b. split; [constructor|]. auto. }
+    - exists b. split; [constructor|]. repeat split; auto. }
   exists (moved b1 p (inside b1) Out). split.
   - change [Ret p r] with ([] ++ [Ret p r]). apply exec_app with (1 := X).
     eapply exec_vis; [apply l_ret; exact E|constructor].
-  - apply (fits_move s p (the_ring s) Idle g g b); auto; cbn; rewrite ?E1, ?E2, ?E3; try apply F; auto;
+  - apply (fits_move s p (the_ring s) Idle g g b); auto; cbn; rewrite ?E1, ?E2, ?E3, ?E4; try apply F; auto;
       try discriminate.
     + now rewrite upd_same.
     + intros q N. rewrite upd_other by assumption. auto.
@@ -1123,6 +1143,7 @@ Proof.
   - rewrite (fits_gate _ _ _ F). unfold gate_now. now rewrite E1, E2.
   - rewrite E1. apply F.
   - apply F.
+  - rewrite E1. apply F.
   - intros p. apply (told_frame (the_ring s) r g); [| |apply (fits_at _ _ _ F)]; auto.
     rewrite E1. destruct E3 as [E3|E3]; auto. rewrite (E3 p). discriminate.
 Qed.
@@ -1132,7 +1153,8 @@ Proof.
   apply foresight_refines with (may := may) (fits := fits). constructor.
   - intros s C. pose proof (initial_inv s C) as I. split.
     + exists (false, false). split; [exact I|]. split; discriminate.
-    + intros g _. exists {| inside := []; gate_of := Open; asked := false; at_ := fun _ => Out |}.
+    + intros g _. exists {| inside := []; gate_of := Open; asked := false; settled := false;
+        at_ := fun _ => Out |}.
       split; [repeat split|]. destruct C as (W & D & T & M & P & Ep & Ec & Fi & X).
       constructor; cbn; try congruence.
       * unfold content. rewrite W, T. reflexivity.
@@ -1143,13 +1165,15 @@ Proof.
     { exists (false, false). split; [exact I'|]. split; discriminate. }
     intros g' G. destruct T.
     + exists g'. destruct G as (_ & G). split; [split; assumption|]. intros b F. cbn.
-      apply call_explained; auto; cbn; try discriminate; auto. destruct vs; [congruence|reflexivity].
+      apply call_explained; auto; cbn; try discriminate; auto; try (intros; discriminate).
+      destruct vs; [congruence|reflexivity].
     + exists g'. destruct G as (_ & G). split; [split; assumption|]. intros b F. cbn.
-      apply call_explained; auto; cbn; try discriminate; auto. destruct n; [congruence|reflexivity].
+      apply call_explained; auto; cbn; try discriminate; auto; try (intros; discriminate).
+      destruct n; [congruence|reflexivity].
     + exists g'. destruct G as (_ & G). split; [split; assumption|]. intros b F. cbn.
-      apply call_explained; auto; cbn; auto.
+      apply call_explained; auto; cbn; auto; try (intros; discriminate).
     + exists g'. destruct G as (_ & G). split; [split; assumption|]. intros b F. cbn.
-      apply call_explained; auto; cbn; auto. discriminate.
+      apply call_explained; auto; cbn; auto; try (intros; discriminate).
     + eapply step_explained; eauto.
     + exists g'. destruct G as (_ & G). split; [split; assumption|]. intros b1 F. exists b1.
       split; [constructor|]. apply hands_explained; auto.
@@ -1173,6 +1197,15 @@ Corollary spsc_closed_for_good before p n mid after q o rest r :
   silent p mid -> silent q rest -> (forall vs, r <> Popped vs) /\ forall k, r <> Pushed k.
 Proof.
   intros T Sp Sq. exact (closed_for_good c d heavy before p n mid after q o rest r (spsc_late _ T) Sp Sq).
+Qed.
+
+Corollary spsc_sealed_refuses before p mid r0 after q vs rest r : heavy = true ->
+  is_trace spsc (before ++ [Call p Seal] ++ mid ++ [Ret p r0] ++
+                 after ++ [Call q (Push vs)] ++ rest ++ [Ret q r]) ->
+  silent p mid -> silent q rest -> r = Closed.
+Proof.
+  intros Hv T Sp Sq. exact (sealed_refuses c d heavy before p mid r0 after q vs rest r Hv (spsc_late _ T) Sp
+    Sq).
 Qed.
 
 (** * Every call ends, whatever the others do *)

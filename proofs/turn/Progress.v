@@ -10,12 +10,16 @@
     round while nothing happens. That is lock-freedom in the sense in which the
     ring has it.
 
+    Nor do these others go on for ever without an effect: of all words changed
+    in an execution, those that are turns are at most twice the places pushed,
+    and three for each slot ([turn_stores_bounded]).
+
     Counted are the rounds of [claim_again], [take_again] and of the runs. Not
     counted, because bounded by the Rust code and not by the model: first
     attempts that begin anew ([PUSH_TICKET], [POP_TICKET]: at most two in a
     call), hints, and looks of [still] (at most five).
 
-    Idealised: as in [Proof.v]. No invariant of the ring is used. *)
+    Idealised: as in [Proof.v]. *)
 
 From Coq Require Import List NArith Lia Bool.
 Import ListNotations.
@@ -61,6 +65,11 @@ Definition begins_anew (k : move) : Prop :=
 
 Definition hint (k : move) : Prop :=
   exists j, k = At LOOK_PUSH j \/ k = At LOOK_POP j \/ k = At LOOK_TURN j.
+
+Ltac split_all := repeat match goal with
+  | H : _ /\ _ |- _ => destruct H
+  | H : exists _, _ |- _ => destruct H
+  end.
 
 Lemma place_eqb_refl x : place_eqb x x = true.
 Proof. now apply place_eqb_spec. Qed.
@@ -169,5 +178,130 @@ Theorem turn_lock_free p s n s' : 1 <= c -> undisturbed p s n s' ->
 Proof.
   intros Hc U H N. destruct (undisturbed_current _ _ _ _ Hc U) as (_ & K & _); [|exact (K N)].
   destruct H as [[cs ->]|[k ->]]; reflexivity.
+Qed.
+
+(** * Turns are stored to a bounded number of times *)
+
+Notation pos x := (snd (fst x)).
+
+Fixpoint sum (f : N -> N) (n : nat) : N :=
+  match n with O => 0 | S k => sum f k + f (N.of_nat k) end.
+
+Lemma sum_same f f' n : (forall i, i < N.of_nat n -> f' i = f i) -> sum f' n = sum f n.
+Proof.
+  induction n as [|n IH]; intros E; cbn; [reflexivity|]. rewrite IH, E by (intros; try apply E; lia).
+  reflexivity.
+Qed.
+
+Lemma sum_one_more f f' n j : j < N.of_nat n -> f' j = f j + 1 -> (forall i, i <> j -> f' i = f i) ->
+  sum f' n = sum f n + 1.
+Proof.
+  induction n as [|n IH]; intros L E O; [lia|]. cbn.
+  destruct (N.eq_dec j (N.of_nat n)) as [->|D].
+  - rewrite E, (sum_same f f' n); [lia|]. intros i Hi. apply O. lia.
+  - rewrite IH by (auto; lia). rewrite (O (N.of_nat n)) by auto. lia.
+Qed.
+
+Lemma sum_le f n b : (forall i, i < N.of_nat n -> f i <= b) -> sum f n <= N.of_nat n * b.
+Proof.
+  induction n as [|n IH]; intros H; [cbn; lia|]. cbn [sum].
+  pose proof (H (N.of_nat n) ltac:(lia)). specialize (IH ltac:(intros; apply H; lia)). lia.
+Qed.
+
+(** How often the turn of a slot has been stored to. *)
+Definition stored_to (m : mem) (j : N) : N :=
+  2 * (pos (turns m j) / c) + match snd (turns m j) with Free => 0 | _ => 1 end.
+
+Definition is_store (a : acc arith) : N := match a with StoreTurn _ _ => 1 | _ => 0 end.
+
+Lemma store_counts s na p k a x : 1 <= c -> R c s na ->
+  tstep arith (memory s) (pcs s p) k = Some (a, x) ->
+  sum (stored_to (apply a (memory s))) (N.to_nat c) =
+  sum (stored_to (memory s)) (N.to_nat c) + is_store a.
+Proof.
+  intros Hc (g & G & _ & _ & K) H. specialize (K p). set (m := memory s) in *.
+  assert ((exists i y, a = StoreTurn (i mod c) y /\ fst (turns m (i mod c)) = (false, i) /\
+      ((snd (turns m (i mod c)) = Free /\ fst y = (false, i) /\ snd y <> Free) \/
+       (snd (turns m (i mod c)) <> Free /\ y = ((false, i + c), Free)))) \/
+    (is_store a = 0 /\ turns (apply a m) = turns m)) as [(i & y & -> & Ti & Y)|[-> E]].
+  { assert (forall t : place, fst t = false -> t = (false, snd t)) as Bare
+      by (intros [b i]; cbn; congruence).
+    destruct k as [k j| |]; [destruct k| |]; points (pcs s p);
+      cbn in H; try discriminate H; unfold push_look, pop_look, push_ticket, pop_ticket in H; cbn in H;
+      repeat match type of H with
+      | context [?i =? ?l] => destruct (N.eqb_spec i l); try discriminate H; cbn [andb] in H
+      | context [if ?b then _ else _] => destruct b eqn:?; try discriminate H
+      end; inv H; try (right; split; reflexivity); left; cbn in K; split_all.
+    all: match goal with |- exists i y, StoreTurn (snd ?t mod c) ?z = _ /\ _ => exists (snd t), z end.
+    all: split; [reflexivity|].
+    all: try match goal with F : fills _ _ _ _ _ _ |- _ =>
+      destruct F as [F1 F2]; destruct (F2 O _ eq_refl) as (_ & _ & F3 & _); cbn in F3;
+      rewrite N.add_0_r in F3; fold m; rewrite F3; cbn; split; [reflexivity|left];
+      rewrite <- Bare by exact F1;
+      repeat split; discriminate end.
+    all: try match goal with F : clears _ _ _ _ _ |- _ =>
+      destruct F as (F1 & _ & F3 & _); fold m; rewrite F3; cbn; split; [reflexivity|right];
+      split; [discriminate|reflexivity] end.
+    all: match goal with F : empties _ _ _ _ _ _ |- _ =>
+      destruct F as [F1 F2]; destruct (F2 O _ eq_refl) as (_ & _ & F3 & _); cbn in F3;
+      rewrite N.add_0_r in F3; fold m; rewrite F3; cbn; split; [reflexivity|right];
+      split; [discriminate|reflexivity] end. }
+  - cbn [is_store]. apply sum_one_more with (j := i mod c).
+    + pose proof (slot_lt c Hc i). lia.
+    + unfold stored_to. cbn [apply turns]. rewrite upd_same.
+      destruct (turns m (i mod c)) as [u ph]. cbn [fst snd] in *. subst u. cbn [fst snd].
+      destruct Y as [(-> & F & NF)|(NF & ->)]; cbn [fst snd].
+      * rewrite F. cbn [fst snd]. destruct (snd y); congruence || lia.
+      * replace (i + c) with (i + 1 * c) by lia. rewrite N.div_add by lia.
+        destruct ph; try congruence; lia.
+    + intros j N. unfold stored_to. cbn. now rewrite upd_other.
+  - rewrite N.add_0_r. apply sum_same. intros j _. unfold stored_to. now rewrite E.
+Qed.
+
+(** An execution with the number of stores to turns in it. *)
+Inductive stores : cstate -> N -> cstate -> Prop :=
+| st_nil s : stores s 0 s
+| st_step s p k a x n s' :
+    tstep arith (memory s) (pcs s p) k = Some (a, x) ->
+    stores {| memory := apply a (memory s); pcs := upd (pcs s) p x |} n s' ->
+    stores s (is_store a + n) s'
+| st_visible s e s1 n s' : ctrans arith s (Some e) s1 -> stores s1 n s' -> stores s n s'.
+
+Lemma stores_sum s n s' : 1 <= c -> stores s n s' -> (exists a, R c s a) ->
+  sum (stored_to (memory s')) (N.to_nat c) = sum (stored_to (memory s)) (N.to_nat c) + n /\
+  exists a, R c s' a.
+Proof.
+  intros Hc X. induction X as [s|s p k a x n s' T X IH|s e s1 n s' T X IH]; intros [na HR].
+  - split; [lia|eauto].
+  - destruct (fsim_step (turn_fsim c Hc) _ _ _ _ HR (c_step arith s p k a x T)) as (na' & _ & HR').
+    destruct (IH (ex_intro _ _ HR')) as [E Z]. split; [|exact Z]. cbn in E. rewrite E.
+    rewrite (store_counts _ _ _ _ _ _ Hc HR T). lia.
+  - destruct (fsim_step (turn_fsim c Hc) _ _ _ _ HR T) as (na' & _ & HR').
+    destruct (IH (ex_intro _ _ HR')) as [E Z]. split; [|exact Z]. rewrite E.
+    f_equal. inv T; reflexivity.
+Qed.
+
+Theorem turn_stores_bounded s0 n s : 1 <= c -> initial (turn_ring c) s0 -> stores s0 n s ->
+  n <= 2 * snd (push (memory s) : place) + 3 * c.
+Proof.
+  intros Hc I X. destruct (fsim_init (turn_fsim c Hc) _ I) as (a0 & _ & R0).
+  destruct (stores_sum _ _ _ Hc X (ex_intro _ _ R0)) as (E & a & g & G & _).
+  set (tp := snd (push (memory s) : place)) in *.
+  assert (sum (stored_to (memory s)) (N.to_nat c) <= N.of_nat (N.to_nat c) * (2 * (tp / c) + 3)) as B.
+  { apply sum_le. intros j L. unfold stored_to.
+    assert (pos (turns (memory s) j) < tp + c) as Lt.
+    { destruct (g_own _ _ _ _ G j ltac:(lia)) as [_ M].
+      set (u := pos (turns (memory s) j)) in *. pose proof (g_ord _ _ _ _ G) as O. fold tp in O.
+      destruct (N.le_gt_cases c u) as [Le|Le]; [|lia].
+      pose proof (g_lo _ _ _ _ G (u - c)) as Lo.
+      assert ((u - c) mod c = j) as Ej.
+      { rewrite <- M. rewrite <- (slot_lap c Hc (u - c)). f_equal. lia. }
+      rewrite Ej in Lo. fold u in Lo. specialize (Lo ltac:(lia)). lia. }
+    assert (pos (turns (memory s) j) / c <= tp / c + 1) as D.
+    { replace (tp / c + 1) with ((tp + 1 * c) / c) by (apply N.div_add; lia).
+      apply N.div_le_mono; lia. }
+    destruct (snd (turns (memory s) j)); lia. }
+  pose proof (N.mul_div_le tp c ltac:(lia)) as F.
+  rewrite N2Nat.id in B. nia.
 Qed.
 End Progress.

@@ -10,6 +10,9 @@
     knows of the slots it holds ([tinv]); I4 is [env]; I5 is [nclosed] and the
     comparison of the whole word in [PUSH_CLAIM].
 
+    Also here: no two threads are at the payload of one slot at once
+    ([turn_no_race]), so payloads need no atomic access.
+
     Idealised: positions never wrap (lifted in [Words.v]); one access after the
     other. Progress: [Progress.v]. *)
 
@@ -1484,4 +1487,43 @@ End Proof.
 Theorem turn_linearizable : forall c, 1 <= c -> refines (turn_ring c) (atomic_queue c).
 Proof.
   intros c Hc. eapply refines_trans; [eapply fsim_refines, turn_fsim; exact Hc|apply noting_refines].
+Qed.
+
+(** * Payloads
+
+    A thread is at a payload from the claim of its slot until it passes the slot
+    on: it may write there, or read. *)
+Definition at_payload c (x : pc (places c)) (j : N) : Prop :=
+  match x with
+  | PHold t (_ :: _) _ | PWritten t _ _ => snd t mod c = j
+  | CHold h (S _) _ | CRead h _ _ _ => snd h mod c = j
+  | _ => False
+  end.
+
+(** What [R] says of such a thread: which position it is at, on which phase. *)
+Lemma at_payload_knows c m g p x l j : tinv c m g p x l -> at_payload c x j -> exists i, i mod c = j /\
+  ((who g i = p /\ turns m j = ((false, i), Free)) \/ (taker g i = p /\ turns m j = ((false, i), Filled))).
+Proof.
+  destruct x as [| | | | | | | | | | | |t [|y todo] n|t todo n| | | | | | | | |h [|k] got|h v k got| | |];
+    cbn; try tauto; intros H <-; exists (snd t) + exists (snd h); (split; [reflexivity|]).
+  - destruct H as (_ & _ & F). destruct (F O _ eq_refl) as (_ & A & B & _). cbn in A, B.
+    rewrite N.add_0_r in *. auto.
+  - destruct H as (_ & v & (_ & F) & _). destruct (F O _ eq_refl) as (_ & A & B & _). cbn in A, B.
+    rewrite N.add_0_r in *. auto.
+  - destruct H as ([|v rest] & _ & L & (_ & F)); [discriminate L|].
+    destruct (F O _ eq_refl) as (_ & A & B & _). cbn in A, B. rewrite N.add_0_r in *. auto.
+  - destruct H as (rest & _ & _ & (_ & F)).
+    destruct (F O _ eq_refl) as (_ & A & B & _). cbn in A, B. rewrite N.add_0_r in *. auto.
+Qed.
+
+(** No two threads are at the payload of one slot. *)
+Theorem turn_no_race : forall c s0 tr s p q j, 1 <= c ->
+  initial (turn_ring c) s0 -> exec (turn_ring c) s0 tr s ->
+  at_payload c (pcs s p) j -> at_payload c (pcs s q) j -> p = q.
+Proof.
+  intros c s0 tr s p q j Hc I X A B. destruct (fsim_init (turn_fsim c Hc) _ I) as (a0 & _ & R0).
+  destruct (fsim_exec (turn_fsim c Hc) X _ R0) as (a & _ & g & _ & _ & _ & K).
+  destruct (at_payload_knows _ _ _ _ _ _ _ (K p) A) as (i & _ & [[U V]|[U V]]);
+    destruct (at_payload_knows _ _ _ _ _ _ _ (K q) B) as (i' & _ & [[U' V']|[U' V']]);
+    rewrite V in V'; inversion V'; congruence.
 Qed.

@@ -458,10 +458,12 @@ Proof.
   - match goal with F : fills _ _ _ _ _ _ |- _ => destruct F as [F1 F2]; specialize (F2 0%nat _ eq_refl) end.
     cbn in F2. split_all. change (N.of_nat 0) with 0 in *. lia.
   - destruct k; [exact I|]. destruct x as [|v x]; [discriminate|].
-    match goal with F : empties _ _ _ _ _ _ |- _ => destruct F as [F1 F2]; specialize (F2 0%nat _ eq_refl) end.
+    match goal with F : empties _ _ _ _ _ _ |- _ =>
+      destruct F as [F1 F2]; specialize (F2 0%nat _ eq_refl) end.
     cbn in F2. split_all. split; [exact F1|]. change (N.of_nat 0) with 0 in *. lia.
   - match goal with F : empties _ _ _ _ _ _ |- _ => apply F end.
-  - match goal with F : empties _ _ _ _ _ _ |- _ => destruct F as [F1 F2]; specialize (F2 0%nat _ eq_refl) end.
+  - match goal with F : empties _ _ _ _ _ _ |- _ =>
+      destruct F as [F1 F2]; specialize (F2 0%nat _ eq_refl) end.
     cbn in F2. split_all. change (N.of_nat 0) with 0 in *. lia.
 Qed.
 
@@ -572,7 +574,8 @@ Proof. intros. apply word_eqb; lia. Qed.
 Lemma r_go (x : turn P) (t : place) ph : stored m x -> snd t <= tp m + c ->
   (enc_turn x =? wrap (W t + phase_word ph)) = place_eqb (fst x) t && phase_eqb (snd x) ph.
 Proof.
-  intros (A & B) C. rewrite go_word by lia. apply (turn_eqb_words x (t, ph)); [exact A| |]; cbn [fst snd]; lia.
+  intros (A & B) C. rewrite go_word by lia.
+  apply (turn_eqb_words x (t, ph)); [exact A| |]; cbn [fst snd]; lia.
 Qed.
 
 Lemma r_turn (x y : turn P) : stored m x -> stored m y ->
@@ -647,6 +650,10 @@ Ltac rewrites := repeat first
   | rewrite r_push_saw by side | rewrite r_pop_saw by side
   | rewrite word_bare by side | rewrite word_mark by side | rewrite word_sealed_bit by side ].
 
+Ltac which_slot := try match goal with
+  | |- context [?j =? ?u mod c] => destruct (N.eqb_spec j (u mod c)); [subst j|]
+  end.
+
 Lemma words_step x k : known m x ->
   (forall j, k <> At LOOK_TURN j) ->
   tstep words w (enc_pc x) k =
@@ -661,9 +668,9 @@ Proof.
         assert (old m t) by (split; [apply U; discriminate|exact L]) end);
       unfold push_look, pop_look, push_ticket, pop_ticket; cbn.
     all: try (rewrites; reflexivity).
-    all: rewrites; cbn [fst snd]; try match goal with |- context [?j =? ?u mod c] => destruct (N.eqb_spec j (u mod c)); [subst j|] end;
+    all: rewrites; cbn [fst snd]; which_slot;
       cbn [andb fst snd]; rewrites; cbn [fst snd]; try reflexivity.
-    all: try match goal with |- context [?j =? ?u mod c] => destruct (N.eqb_spec j (u mod c)); [subst j|] end;
+    all: which_slot;
       cbn [andb fst snd]; rewrites; cbn [fst snd]; try reflexivity.
     all: try (rewrite r_store by side; reflexivity).
     all: repeat match goal with |- context [if ?b then _ else _] => destruct b; try reflexivity end.
