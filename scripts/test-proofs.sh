@@ -68,4 +68,6 @@ step "another answer is noticed (wait_free)" refused "$COPY/few-wait_free.trace"
 step "another value is noticed (turn)" refused "$COPY/few-turn.trace" '0,/^access . POP_TURN/s/^\(access . POP_TURN load [^ ]*\) .*/\1 77/' "$replay_turn"
 step "a step that is missing is noticed (turn)" refused "$COPY/few-turn.trace" '0,/^access . PUSH_PUBLISH/{/^access . PUSH_PUBLISH/d}' "$replay_turn"
 step "another answer is noticed (turn)" refused "$COPY/few-turn.trace" '0,/^return . empty/s/^return \(.\) empty/return \1 closed/' "$replay_turn"
+# All of them: proofs/explore/mutants.py.
+step "changes of the model are noticed" python3 "$COPY/explore/mutants.py" "$COPY/explore" "$COPY/few-wait_free.trace" 'COMPLETE' 'full one too late'
 steps_end

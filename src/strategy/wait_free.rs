@@ -175,7 +175,9 @@
 //!
 //! `tests/model_loom.rs` (also with every call announced), `tests/stress.rs`,
 //! `tests/conformance.rs`, the stall table in `docs/stall.md`, the own steps of
-//! a call in `docs/cost.md`. Not proved: the step bound is argued, and measured.
+//! a call in `docs/cost.md`. Its steps as a model, all runs of which were explored
+//! for a few participants, and which is replayed against this file:
+//! `proofs/README.md`. Not proved: the step bound is argued, and measured.
 
 mod layout;
 mod places;
