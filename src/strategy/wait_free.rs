@@ -121,7 +121,7 @@
 //! | `JOIN` | exchange owner | acquire | `LEAVE` | takes over cell and sequences |
 //! | `SIT_DOWN` | store owner | release | `RECOVER_LOOK` | in shared memory, under the place's lock |
 //! | `PLACE_READ` | load place | relaxed | – | between `JOIN` and `LEAVE` of one owner |
-//! | `PLACE_WRITE` | store place | relaxed | – | between `JOIN` and `LEAVE` of one owner |
+//! | `PLACE_WRITE` | store place | release | `RECOVER_PLACE` | what is left is seen no later than that it is left; the next owner has it by `LEAVE` |
 //! | `LEAVE` | store owner | release | `JOIN` | gives them on |
 //! | `NOTE_WRITE` | store place | release | `RECOVER_PLACE` | what is tried, and what came of it, in this order |
 //! | `NOTE_BEGIN` | store begun | release | `RECOVER_PLACE` | all of the attempt is written down |

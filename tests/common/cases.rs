@@ -16,6 +16,7 @@ use turtle_buffers::wait;
 
 use super::clients::{Client, clients};
 use super::explore::explore_until;
+use super::ordered;
 use super::mutants::{Early, FlagClose, ToggleClose};
 
 const ASKED: &str = "TURTLE_CASE";
@@ -79,7 +80,11 @@ pub enum Verdict {
 pub fn engine_clients(engine: &str) -> Vec<Client> {
     match engine {
         "turn" => clients::<Turn<Weakened>>(),
-        "wait_free" => clients::<WaitFree<Weakened>>(),
+        "wait_free" => {
+            let mut all = clients::<WaitFree<Weakened>>();
+            all.extend(ordered::clients());
+            all
+        }
         "spsc" => clients::<Spsc<Weakened>>(),
         "turn-early" => clients::<Early<Turn>>(),
         "spsc-early" => clients::<Early<Spsc>>(),

@@ -1,0 +1,412 @@
+//! Clients for the orderings of the exchange ring that no client of a queue
+//! misses: hints, helping, recovery. Each is as small as its hazard allows.
+//!
+//! In some a thread dies in the middle of a call (`mortal.rs`). Only an engine
+//! that is helped and that recovers the dead has an answer then, so these are
+//! written for that engine alone.
+
+use std::sync::{Arc, Mutex};
+
+use turtle_buffers::atomic::{Profile, Step, Tracker, Tuned, Word};
+use turtle_buffers::strategy::wait_free::{
+    ANNOUNCE_FENCE, CLAIM, NOTE_WRITE,
+};
+use turtle_buffers::strategy::{Direction, Geometry, Typed, WaitFree};
+
+use super::by_hand::client;
+use super::clients::Client;
+use super::mortal::{Mortal, dies_before};
+use super::raw::{Popper, Pusher, RawQueue, USUAL_PATIENCE, Wide};
+use super::{Answer, thread};
+
+type Engine = WaitFree<Mortal>;
+type Queue<T = u64> = RawQueue<Engine, T>;
+
+/// The clients' own flags.
+const FLAG: Step = Step::new("FLAG");
+
+/// A hint is moved where 16 positions end.
+const GROUP: u64 = 16;
+
+/// All of them.
+pub fn clients() -> Vec<Client> {
+    vec![
+        client(
+            "hint_told",
+            "who goes on from a hint, and pushes, hides what was pushed before",
+            2,
+            &["- | ok", "1 | ok", "2 | ok"],
+            hint_told,
+        ),
+        client(
+            "room_told",
+            "a push that has the room of a pop does not come after it",
+            1,
+            &["ok | full", "full | ok", "full | full"],
+            room_told,
+        ),
+        client(
+            "room_part",
+            "a push that has the room of a part of a run does not come after it",
+            2,
+            &["full", "ok"],
+            room_part,
+        ),
+        client(
+            "closed_told",
+            "who looks whether it is closed does not come after the closing",
+            2,
+            &["false", "true"],
+            closed_told,
+        ),
+        client(
+            "positions_told",
+            "an observer that goes on from a hint sees more popped than pushed",
+            2,
+            &["15,15", "16,15", "16,16"],
+            positions_told,
+        ),
+        client(
+            "helped_take",
+            "whose pop was completed reads what it does not see written",
+            1,
+            &["1 | 2", "2 | 1", "empty | 1"],
+            helped_take,
+        ),
+        client(
+            "helped_dead",
+            "a claim for somebody else is taken for a dead one",
+            1,
+            &["0 ok ok | fine", "1 ok ok | fine"],
+            || helped_dead(false),
+        ),
+        client(
+            "helped_seal",
+            "closing overwrites a claim for somebody else",
+            1,
+            &["0 closed ok | fine", "0 ok ok | fine", "1 ok ok | fine", "1 closed ok | fine"],
+            || helped_dead(true),
+        ),
+        client(
+            "late_help",
+            "a late helper confirms a newer operation in an older slot",
+            0,
+            &["7 | fine", "8 | fine"],
+            late_help,
+        ),
+        client(
+            "recover_passed",
+            "a cell is not found where it went, and belongs to two",
+            1,
+            &["1 | fine"],
+            || recover_passed(3, USUAL_PATIENCE),
+        ),
+        client(
+            "recover_announced",
+            "a cell is not found with whom an announced pop gave it to",
+            1,
+            &["1 | fine"],
+            || recover_passed(1, 0),
+        ),
+        client(
+            "recover_helped",
+            "a cell that was got for the dead is written while it is read",
+            0,
+            &["0 ok ok", "1 ok full"],
+            recover_helped,
+        ),
+    ]
+}
+
+fn geometry<T>(capacity: usize, participants: usize, shared: bool) -> Geometry<Typed<T>> {
+    let mut geometry = Geometry::new(capacity, Typed::new(), shared);
+    geometry.participants = participants;
+    geometry.patience = USUAL_PATIENCE;
+    geometry
+}
+
+/// Pushes and pops `n` elements.
+fn warm(pusher: &mut Pusher<Engine>, popper: &mut Popper<Engine>, n: u64) {
+    let mut done = 0;
+    while done < n {
+        let run = (n - done).min(4) as usize;
+        assert_eq!(pusher.push_copies(&[0; 4][..run]), Answer::Pushed(run));
+        assert_eq!(popper.pop_copies(run), Answer::Run([0; 4], run));
+        done += run as u64;
+    }
+}
+
+/// Everything is somewhere once: the cells, and these elements, which are
+/// popped elsewhere or left.
+fn accounts(queue: &Queue, pushed: &[u64], popped: &[u64]) -> String {
+    if let Err(why) = queue.audit() {
+        return why;
+    }
+    let left = queue.left();
+    let mut all: Vec<_> = popped.iter().chain(&left).copied().collect();
+    all.sort_unstable();
+    if all == pushed {
+        "fine".into()
+    } else {
+        format!("popped {popped:?} left {left:?} of {pushed:?}")
+    }
+}
+
+fn hint_told() -> String {
+    let queue = Queue::with(4, 2);
+    let (mut first, mut popper) = (queue.pusher(), queue.popper());
+    warm(&mut first, &mut popper, GROUP - 1);
+    let flag = Arc::new(Word::new(0));
+    let teller = thread::spawn(move || first.push(1));
+    let jumper = thread::spawn({
+        let (queue, flag) = (queue.clone(), flag.clone());
+        move || {
+            let mut second = queue.pusher();
+            let answer = second.push(2);
+            flag.store(1, Tuned::release(FLAG));
+            answer
+        }
+    });
+    let mine = match flag.load(Tuned::acquire(FLAG)) {
+        0 => "-".to_string(),
+        _ => popper.pop().to_string(),
+    };
+    drop(popper);
+    assert_eq!(teller.join().unwrap(), Answer::Ok);
+    format!("{mine} | {}", jumper.join().unwrap())
+}
+
+fn room_told() -> String {
+    let queue = Queue::with(1, 2);
+    let (mut first, mut second, mut popper) = (queue.pusher(), queue.pusher(), queue.popper());
+    assert_eq!(first.push(1), Answer::Ok);
+    let message = Arc::new(Tracker::new());
+    let push = |pusher: &mut Pusher<Engine>, message: &Tracker| {
+        let answer = pusher.push(2);
+        if answer == Answer::Ok {
+            message.reading(|| ());
+        }
+        answer
+    };
+    let popping = thread::spawn({
+        let message = message.clone();
+        move || {
+            message.writing(|| ());
+            popper.pop()
+        }
+    });
+    let pushing = thread::spawn({
+        let message = message.clone();
+        move || push(&mut first, &message)
+    });
+    let mine = push(&mut second, &message);
+    drop(second);
+    assert_eq!(popping.join().unwrap(), Answer::Got(1));
+    format!("{} | {mine}", pushing.join().unwrap())
+}
+
+fn room_part() -> String {
+    let queue = Queue::with(3, 1);
+    let (mut pusher, mut popper) = (queue.pusher(), queue.popper());
+    assert_eq!(pusher.push_copies(&[1, 2, 3]), Answer::Pushed(3));
+    let message = Arc::new(Tracker::new());
+    let popping = thread::spawn({
+        let message = message.clone();
+        move || {
+            message.writing(|| ());
+            popper.pop()
+        }
+    });
+    let mine = pusher.push(4);
+    if mine == Answer::Ok {
+        message.reading(|| ());
+    }
+    drop(pusher);
+    assert_eq!(popping.join().unwrap(), Answer::Got(1));
+    mine.to_string()
+}
+
+fn closed_told() -> String {
+    let queue = Queue::with(1, 1);
+    let message = Arc::new(Tracker::new());
+    let closer = thread::spawn({
+        let (queue, message) = (queue.clone(), message.clone());
+        move || {
+            message.writing(|| ());
+            queue.seal();
+        }
+    });
+    let closed = queue.is_sealed();
+    if closed {
+        message.reading(|| ());
+    }
+    closer.join().unwrap();
+    closed.to_string()
+}
+
+fn positions_told() -> String {
+    let queue = Queue::with(4, 1);
+    let (mut pusher, mut popper) = (queue.pusher(), queue.popper());
+    warm(&mut pusher, &mut popper, GROUP - 1);
+    let other = thread::spawn(move || {
+        assert_eq!(pusher.push(1), Answer::Ok);
+        assert_eq!(popper.pop(), Answer::Got(1));
+    });
+    let (pushed, popped) = queue.positions();
+    other.join().unwrap();
+    format!("{pushed},{popped}")
+}
+
+fn helped_take() -> String {
+    let queue = Queue::with(2, 2);
+    let (mut helped, mut helper) = (queue.patient(0).popper(), queue.popper());
+    let mut pusher = queue.pusher();
+    let other = thread::spawn(move || {
+        assert_eq!((pusher.push(1), pusher.push(2)), (Answer::Ok, Answer::Ok));
+        helper.pop()
+    });
+    let mine = helped.pop();
+    drop(helped);
+    format!("{mine} | {}", other.join().unwrap())
+}
+
+/// One has announced a push and died; one helps, and one pushes (or closes)
+/// over it.
+fn helped_dead(seals: bool) -> String {
+    let queue = Queue::of(geometry(4, 3, true));
+    let mut dying = queue.patient(0).pusher();
+    let (mut helper, mut other) = (queue.pusher(), queue.pusher());
+    let dead = thread::spawn(move || {
+        // Unless it is closed before.
+        if dies_before(ANNOUNCE_FENCE, 1, || {
+            dying.push(1);
+        }) {
+            dying.die();
+        }
+    });
+    let helping = thread::spawn(move || helper.push(2));
+    let mine = if seals {
+        drop(other);
+        queue.seal();
+        Answer::Ok
+    } else {
+        let answer = other.push(3);
+        drop(other);
+        answer
+    };
+    let helped = helping.join().unwrap();
+    dead.join().unwrap();
+    // SAFETY: its owner is dead.
+    let left = unsafe { queue.recover(Direction::Push, 0) };
+    let pushed = [
+        (left.done == 1, 1),
+        (helped == Answer::Ok, 2),
+        (!seals && mine == Answer::Ok, 3),
+    ];
+    let pushed: Vec<_> = pushed.iter().filter(|p| p.0).map(|p| p.1).collect();
+    format!(
+        "{} {helped} {mine} | {}",
+        left.done,
+        accounts(&queue, &pushed, &[])
+    )
+}
+
+/// One takes four runs apart by claims of its own, and dies in the fifth; a
+/// late helper has seen the first of these claims.
+fn late_help() -> String {
+    let queue = Queue::of(geometry(12, 2, true));
+    let mut pusher = queue.pusher();
+    for run in 0..6 {
+        let run = [2 * run + 1, 2 * run + 2];
+        assert_eq!(pusher.push_copies(&run), Answer::Pushed(2));
+    }
+    drop(pusher);
+    let (mut dying, mut late) = (queue.popper(), queue.popper());
+    let popped = Arc::new(Mutex::new(Vec::new()));
+    let dead = thread::spawn({
+        let popped = popped.clone();
+        move || {
+            let died = dies_before(CLAIM, 5, || {
+                while let Answer::Got(value) = dying.pop() {
+                    popped.lock().unwrap().push(value);
+                }
+            });
+            assert!(died, "there are runs enough");
+            dying.die();
+        }
+    });
+    let mine = late.pop();
+    drop(late);
+    dead.join().unwrap();
+    let mut popped = popped.lock().unwrap().clone();
+    if let Answer::Got(value) = mine {
+        popped.push(value);
+    }
+    // SAFETY: its owner is dead.
+    let left = unsafe { queue.recover(Direction::Pop, 0) };
+    let pushed: Vec<_> = (1..=12).collect();
+    format!("{} | {}", left.done, accounts(&queue, &pushed, &popped))
+}
+
+/// A producer died after its exchange; its cell goes on while somebody finds
+/// out whether the exchange took place.
+fn recover_passed(pops: usize, patience: u32) -> String {
+    let queue = Queue::of(geometry(4, 2, true));
+    let mut dying = queue.pusher();
+    // The second time it takes notes is after the exchange.
+    let died = dies_before(NOTE_WRITE, 2, || {
+        dying.push(1);
+    });
+    assert!(died);
+    dying.die();
+    let mut pusher = queue.pusher();
+    for value in 2..=pops as u64 {
+        assert_eq!(pusher.push(value), Answer::Ok);
+    }
+    drop(pusher);
+    let mut popper = queue.patient(patience).popper();
+    let other = thread::spawn(move || (0..pops).map(|_| popper.pop()).collect::<Vec<_>>());
+    // SAFETY: its owner is dead.
+    let left = unsafe { queue.recover(Direction::Push, 0) };
+    let popped: Vec<_> = other
+        .join()
+        .unwrap()
+        .into_iter()
+        .map(|answer| match answer {
+            Answer::Got(value) => value,
+            other => panic!("{other}"),
+        })
+        .collect();
+    let pushed: Vec<_> = (1..=pops as u64).collect();
+    format!("{} | {}", left.done, accounts(&queue, &pushed, &popped))
+}
+
+/// One has announced a push and died. A helper completes it and so gives it a
+/// cell that it has read itself; who recovers the dead writes to that.
+fn recover_helped() -> String {
+    let queue: Queue<Wide> = Queue::of(geometry(2, 4, true));
+    let mut pusher = queue.pusher();
+    let others = [queue.pusher(), queue.pusher()];
+    let mut dying = queue.patient(0).pusher(); // it is its turn at position 3
+    let died = dies_before(ANNOUNCE_FENCE, 1, || {
+        dying.push(1);
+    });
+    assert!(died);
+    dying.die();
+    let mut popper = queue.popper();
+    assert_eq!((pusher.push(2), pusher.push(3)), (Answer::Ok, Answer::Ok));
+    let helping = thread::spawn(move || {
+        assert_eq!((popper.pop(), popper.pop()), (Answer::Got(2), Answer::Got(3)));
+        (pusher.push(4), pusher.push(5))
+    });
+    // SAFETY: its owner is dead, and it is recovered before it is sat down at.
+    let (left, mut mine) =
+        unsafe { (queue.recover(Direction::Push, 3), queue.pusher_at(3)) };
+    if mine.claim() == Answer::Ok {
+        mine.scribble();
+        mine.abandon();
+    }
+    drop((mine, others));
+    let helped = helping.join().unwrap();
+    format!("{} {} {}", left.done, helped.0, helped.1)
+}
