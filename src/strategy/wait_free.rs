@@ -135,7 +135,7 @@
 //! | `RECOVER_WITHDRAW` | exchange state | acq_rel | `CONFIRM` | nothing more will be |
 //! | `RECOVER_SLOT` | load slot | acquire | `DECIDE` | whether its exchange took place |
 //! | `RECOVER_TAG` | load tag | acquire | `TAG_WRITE` | whether its cell was pushed by somebody else |
-//! | `RECOVER_WRITE` | store place | relaxed | – | published by `LEAVE` |
+//! | `RECOVER_WRITE` | store place | release | `RECOVER_PLACE` | likewise, of somebody dead |
 //! | `LOOK_SLOT` | load slot | acquire | `DECIDE` | lengths and diagnosis |
 //! | `LOOK_HINT` | load hint | acquire | `HINT_MOVE` | lengths and diagnosis |
 //! | `LOOK_CLOSED` | load closed | acquire | `SEAL_NOTE` | whether it is closed |

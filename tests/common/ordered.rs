@@ -83,7 +83,7 @@ pub fn clients() -> Vec<Client> {
         client(
             "helped_seal",
             "closing overwrites a claim for somebody else",
-            1,
+            2,
             &["0 closed ok | fine", "0 ok ok | fine", "1 ok ok | fine", "1 closed ok | fine"],
             || helped_dead(true),
         ),
@@ -91,7 +91,7 @@ pub fn clients() -> Vec<Client> {
             "late_help",
             "a late helper confirms a newer operation in an older slot",
             0,
-            &["7 | fine", "8 | fine"],
+            &["8 | fine", "9 | fine"],
             late_help,
         ),
         client(
@@ -100,6 +100,27 @@ pub fn clients() -> Vec<Client> {
             1,
             &["1 | fine"],
             || recover_passed(3, USUAL_PATIENCE),
+        ),
+        client(
+            "recover_p2",
+            "a cell is not found where it went, and belongs to two",
+            1,
+            &["1 | fine"],
+            || recover_passed(2, USUAL_PATIENCE),
+        ),
+        client(
+            "recover_p0",
+            "a cell is not found where it went, and belongs to two",
+            0,
+            &["1 | fine"],
+            || recover_passed(3, USUAL_PATIENCE),
+        ),
+        client(
+            "recover_two",
+            "a cell is not found with somebody who is being recovered, too",
+            1,
+            &["1 1 | fine"],
+            recover_two,
         ),
         client(
             "recover_announced",
@@ -111,7 +132,7 @@ pub fn clients() -> Vec<Client> {
         client(
             "recover_helped",
             "a cell that was got for the dead is written while it is read",
-            0,
+            1,
             &["0 ok ok", "1 ok full"],
             recover_helped,
         ),
@@ -350,7 +371,7 @@ fn late_help() -> String {
 
 /// A producer died after its exchange; its cell goes on while somebody finds
 /// out whether the exchange took place.
-fn recover_passed(pops: usize, patience: u32) -> String {
+fn recover_passed(pops: u64, patience: u32) -> String {
     let queue = Queue::of(geometry(4, 2, true));
     let mut dying = queue.pusher();
     // The second time it takes notes is after the exchange.
@@ -360,25 +381,50 @@ fn recover_passed(pops: usize, patience: u32) -> String {
     assert!(died);
     dying.die();
     let mut pusher = queue.pusher();
-    for value in 2..=pops as u64 {
+    for value in 2..=pops {
         assert_eq!(pusher.push(value), Answer::Ok);
     }
     drop(pusher);
     let mut popper = queue.patient(patience).popper();
-    let other = thread::spawn(move || (0..pops).map(|_| popper.pop()).collect::<Vec<_>>());
+    let recovering = thread::spawn({
+        let queue = queue.clone();
+        // SAFETY: its owner is dead.
+        move || unsafe { queue.recover(Direction::Push, 0) }
+    });
+    let pushed: Vec<_> = (1..=pops).collect();
+    for value in &pushed {
+        assert_eq!(popper.pop(), Answer::Got(*value));
+    }
+    drop(popper);
+    let (left, popped) = (recovering.join().unwrap(), pushed.clone());
+    format!("{} | {}", left.done, accounts(&queue, &pushed, &popped))
+}
+
+/// A producer died after its exchange, and so did the consumer that has popped
+/// its element. Both are recovered at once.
+fn recover_two() -> String {
+    let queue = Queue::of(geometry(4, 1, true));
+    let (mut pusher, mut popper) = (queue.pusher(), queue.popper());
+    let died = dies_before(NOTE_WRITE, 2, || {
+        pusher.push(1);
+    });
+    assert!(died);
+    pusher.die();
+    let died = dies_before(NOTE_WRITE, 2, || {
+        popper.pop();
+    });
+    assert!(died);
+    popper.die();
+    let other = thread::spawn({
+        let queue = queue.clone();
+        // SAFETY: its owner is dead.
+        move || unsafe { queue.recover(Direction::Pop, 0) }
+    });
     // SAFETY: its owner is dead.
     let left = unsafe { queue.recover(Direction::Push, 0) };
-    let popped: Vec<_> = other
-        .join()
-        .unwrap()
-        .into_iter()
-        .map(|answer| match answer {
-            Answer::Got(value) => value,
-            other => panic!("{other}"),
-        })
-        .collect();
-    let pushed: Vec<_> = (1..=pops as u64).collect();
-    format!("{} | {}", left.done, accounts(&queue, &pushed, &popped))
+    let other = other.join().unwrap();
+    assert_eq!(other.orphans, 1);
+    format!("{} {} | {}", left.done, other.done, accounts(&queue, &[1], &[1]))
 }
 
 /// One has announced a push and died. A helper completes it and so gives it a

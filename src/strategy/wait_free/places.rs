@@ -395,7 +395,9 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
     pub(super) fn recover_at(&self, side: usize, participant: usize) -> Left {
         let place = self.words(side, participant);
         let read = |word: &Word| word.load(P::acquire(RECOVER_PLACE));
-        let write = P::relaxed(RECOVER_WRITE);
+        // ORDER: release, for who recovers another place meanwhile, as when one
+        // is left in order.
+        let write = P::release(RECOVER_WRITE);
         if read(&place.owner) == 0 {
             return Left {
                 died: read(&place.died) != 0,
