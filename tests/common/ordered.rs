@@ -5,11 +5,11 @@
 //! that is helped and that recovers the dead has an answer then, so these are
 //! written for that engine alone.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use turtle_buffers::atomic::{Profile, Step, Tracker, Tuned, Word};
 use turtle_buffers::strategy::wait_free::{
-    ANNOUNCE_FENCE, CLAIM, NOTE_WRITE,
+    ANNOUNCE_FENCE, CLAIM, DECIDE, NOTE_WRITE,
 };
 use turtle_buffers::strategy::{Direction, Geometry, Typed, WaitFree};
 
@@ -91,29 +91,15 @@ pub fn clients() -> Vec<Client> {
             "late_help",
             "a late helper confirms a newer operation in an older slot",
             0,
-            &["8 | fine", "9 | fine"],
+            &["0 more | fine"],
             late_help,
         ),
         client(
             "recover_passed",
             "a cell is not found where it went, and belongs to two",
-            1,
-            &["1 | fine"],
-            || recover_passed(3, USUAL_PATIENCE),
-        ),
-        client(
-            "recover_p2",
-            "a cell is not found where it went, and belongs to two",
-            1,
-            &["1 | fine"],
-            || recover_passed(2, USUAL_PATIENCE),
-        ),
-        client(
-            "recover_p0",
-            "a cell is not found where it went, and belongs to two",
             0,
             &["1 | fine"],
-            || recover_passed(3, USUAL_PATIENCE),
+            || recover_passed(USUAL_PATIENCE, true),
         ),
         client(
             "recover_two",
@@ -127,7 +113,7 @@ pub fn clients() -> Vec<Client> {
             "a cell is not found with whom an announced pop gave it to",
             1,
             &["1 | fine"],
-            || recover_passed(1, 0),
+            || recover_passed(0, false),
         ),
         client(
             "recover_helped",
@@ -343,35 +329,30 @@ fn late_help() -> String {
     }
     drop(pusher);
     let (mut dying, mut late) = (queue.popper(), queue.popper());
-    let popped = Arc::new(Mutex::new(Vec::new()));
-    let dead = thread::spawn({
-        let popped = popped.clone();
-        move || {
-            let died = dies_before(CLAIM, 5, || {
-                while let Answer::Got(value) = dying.pop() {
-                    popped.lock().unwrap().push(value);
-                }
-            });
-            assert!(died, "there are runs enough");
-            dying.die();
+    let helping = thread::spawn(move || late.pop());
+    let mut popped = Vec::new();
+    let died = dies_before(CLAIM, 5, || {
+        while let Answer::Got(value) = dying.pop() {
+            popped.push(value);
         }
     });
-    let mine = late.pop();
-    drop(late);
-    dead.join().unwrap();
-    let mut popped = popped.lock().unwrap().clone();
-    if let Answer::Got(value) = mine {
+    assert!(died, "there are runs enough");
+    dying.die();
+    let own = popped.len() as u64;
+    if let Answer::Got(value) = helping.join().unwrap() {
         popped.push(value);
     }
     // SAFETY: its owner is dead.
     let left = unsafe { queue.recover(Direction::Pop, 0) };
     let pushed: Vec<_> = (1..=12).collect();
-    format!("{} | {}", left.done, accounts(&queue, &pushed, &popped))
+    let more = left.done - own;
+    format!("{more} more | {}", accounts(&queue, &pushed, &popped))
 }
 
 /// A producer died after its exchange; its cell goes on while somebody finds
-/// out whether the exchange took place.
-fn recover_passed(pops: u64, patience: u32) -> String {
+/// out whether the exchange took place: to a consumer, which leaves, or gives
+/// it back for the next element and dies in the attempt after that.
+fn recover_passed(patience: u32, further: bool) -> String {
     let queue = Queue::of(geometry(4, 2, true));
     let mut dying = queue.pusher();
     // The second time it takes notes is after the exchange.
@@ -381,9 +362,12 @@ fn recover_passed(pops: u64, patience: u32) -> String {
     assert!(died);
     dying.die();
     let mut pusher = queue.pusher();
-    for value in 2..=pops {
-        assert_eq!(pusher.push(value), Answer::Ok);
-    }
+    let (pushed, popped): (&[u64], &[u64]) = if further {
+        assert_eq!((pusher.push(2), pusher.push(3)), (Answer::Ok, Answer::Ok));
+        (&[1, 2, 3], &[1, 2])
+    } else {
+        (&[1], &[1])
+    };
     drop(pusher);
     let mut popper = queue.patient(patience).popper();
     let recovering = thread::spawn({
@@ -391,13 +375,24 @@ fn recover_passed(pops: u64, patience: u32) -> String {
         // SAFETY: its owner is dead.
         move || unsafe { queue.recover(Direction::Push, 0) }
     });
-    let pushed: Vec<_> = (1..=pops).collect();
-    for value in &pushed {
+    for value in popped {
         assert_eq!(popper.pop(), Answer::Got(*value));
     }
-    drop(popper);
-    let (left, popped) = (recovering.join().unwrap(), pushed.clone());
-    format!("{} | {}", left.done, accounts(&queue, &pushed, &popped))
+    if further {
+        let died = dies_before(DECIDE, 1, || {
+            popper.pop();
+        });
+        assert!(died);
+        popper.die();
+    } else {
+        drop(popper);
+    }
+    let left = recovering.join().unwrap();
+    if further {
+        // SAFETY: its owner is dead.
+        unsafe { queue.recover(Direction::Pop, 0) };
+    }
+    format!("{} | {}", left.done, accounts(&queue, pushed, popped))
 }
 
 /// A producer died after its exchange, and so did the consumer that has popped
