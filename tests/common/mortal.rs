@@ -17,21 +17,25 @@ pub struct Mortal;
 /// What a death unwinds with.
 struct Death;
 
+/// Of a thread: a step, how often it has come by, and when it dies there.
+#[derive(Clone, Copy)]
+struct Fate {
+    step: Step,
+    times: u32,
+    last: Option<u32>,
+}
+
 loom::thread_local! {
-    /// The step that this thread dies before, and at which time it comes by.
-    static FATE: Cell<Option<(Step, u32)>> = Cell::new(None);
+    static FATE: Cell<Option<Fate>> = Cell::new(None);
 }
 
 impl Profile for Mortal {
     fn map(step: Step, written: Ordering) -> Ordering {
         let dies = FATE.with(|fate| match fate.get() {
-            Some((at, 1)) if at == step => {
-                fate.set(None);
-                true
-            }
-            Some((at, times)) if at == step => {
-                fate.set(Some((at, times - 1)));
-                false
+            Some(mut mine) if mine.step == step => {
+                mine.times += 1;
+                fate.set(Some(mine));
+                mine.last == Some(mine.times)
             }
             _ => false,
         });
@@ -42,11 +46,17 @@ impl Profile for Mortal {
     }
 }
 
-/// Runs `life`, which ends before this step the `times`th time it comes by:
+/// Runs `life`, which ends before this step the `last`th time it comes by:
 /// whether it did.
 #[must_use]
-pub fn dies_before(step: Step, times: u32, life: impl FnOnce()) -> bool {
-    FATE.with(|fate| fate.set(Some((step, times))));
+pub fn dies_before(step: Step, last: u32, life: impl FnOnce()) -> bool {
+    FATE.with(|fate| {
+        fate.set(Some(Fate {
+            step,
+            times: 0,
+            last: Some(last),
+        }))
+    });
     let end = catch_unwind(AssertUnwindSafe(life));
     FATE.with(|fate| fate.set(None));
     match end {
@@ -54,4 +64,18 @@ pub fn dies_before(step: Step, times: u32, life: impl FnOnce()) -> bool {
         Err(death) if death.is::<Death>() => true,
         Err(other) => resume_unwind(other),
     }
+}
+
+/// Runs `life`, and tells how often it came by this step.
+pub fn comes_by<R>(step: Step, life: impl FnOnce() -> R) -> (R, u32) {
+    FATE.with(|fate| {
+        fate.set(Some(Fate {
+            step,
+            times: 0,
+            last: None,
+        }))
+    });
+    let answer = life();
+    let fate = FATE.with(Cell::take);
+    (answer, fate.map_or(0, |fate| fate.times))
 }

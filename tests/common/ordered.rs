@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 use turtle_buffers::atomic::{Profile, Step, Tracker, Tuned, Word};
 use turtle_buffers::strategy::wait_free::{
-    ANNOUNCE_FENCE, CLAIM, DECIDE, NOTE_WRITE,
+    ANNOUNCE_FENCE, CLAIM, DECIDE, NOTE_WRITE, PENDING_STATE,
 };
 use turtle_buffers::strategy::{Direction, Geometry, Typed, WaitFree};
 
 use super::by_hand::client;
 use super::clients::Client;
-use super::mortal::{Mortal, dies_before};
+use super::mortal::{Mortal, comes_by, dies_before};
 use super::raw::{Popper, Pusher, RawQueue, USUAL_PATIENCE, Wide};
 use super::{Answer, thread};
 
@@ -41,7 +41,7 @@ pub fn clients() -> Vec<Client> {
         client(
             "room_told",
             "a push that has the room of a pop does not come after it",
-            1,
+            2,
             &["ok | full", "full | ok", "full | full"],
             room_told,
         ),
@@ -51,6 +51,13 @@ pub fn clients() -> Vec<Client> {
             2,
             &["full", "ok"],
             room_part,
+        ),
+        client(
+            "room_again",
+            "a push that knows of room from a hint does not come after the pops below it",
+            0,
+            &["fine"],
+            room_again,
         ),
         client(
             "closed_told",
@@ -72,6 +79,13 @@ pub fn clients() -> Vec<Client> {
             1,
             &["1 | 2", "2 | 1", "empty | 1"],
             helped_take,
+        ),
+        client(
+            "helped_seen",
+            "who has seen an announcement does not see what is announced, and does not help",
+            1,
+            &["no, 0", "yes, 1"],
+            helped_seen,
         ),
         client(
             "helped_dead",
@@ -233,6 +247,44 @@ fn room_part() -> String {
     mine.to_string()
 }
 
+/// A run is popped and its slot used again; who looks for room there goes on
+/// from the hint of the pops.
+fn room_again() -> String {
+    let queue = Queue::with(8, 2);
+    let (mut pusher, mut late, mut popper) = (queue.pusher(), queue.pusher(), queue.popper());
+    assert_eq!(pusher.push_copies(&[1; 8]), Answer::Pushed(8));
+    let message = Arc::new(Word::new(0));
+    let pushing = thread::spawn({
+        let message = message.clone();
+        move || {
+            let answer = late.push(2);
+            (answer, message.load(Tuned::relaxed(FLAG)))
+        }
+    });
+    let mut order = Vec::new();
+    let mut pop = |n| {
+        if let Answer::Run(values, n) = popper.pop_copies(n) {
+            order.extend(&values[..n]);
+        }
+    };
+    pop(4);
+    pop(4);
+    pusher.push_copies(&[1; 7]);
+    pusher.push(1);
+    message.store(1, Tuned::relaxed(FLAG));
+    pop(4);
+    pop(3);
+    pop(1);
+    drop((pusher, popper));
+    let (answer, told) = pushing.join().unwrap();
+    order.extend(queue.left());
+    // What it saw matters where there was no room but by what came after the message.
+    match order.iter().position(|value| *value == 2) {
+        Some(at) if at >= 16 && told == 0 => format!("{answer} at {at}, not told"),
+        _ => "fine".into(),
+    }
+}
+
 fn closed_told() -> String {
     let queue = Queue::with(1, 1);
     let message = Arc::new(Tracker::new());
@@ -277,10 +329,29 @@ fn helped_take() -> String {
     format!("{mine} | {}", other.join().unwrap())
 }
 
+/// One has announced a push and died. Another, whose push comes to its position,
+/// asks for its state only if it has seen that.
+fn helped_seen() -> String {
+    let queue: Queue = Queue::of(geometry(4, 2, true));
+    let (mut dying, mut helper) = (queue.patient(0).pusher(), queue.pusher());
+    let helping = thread::spawn(move || comes_by(PENDING_STATE, || helper.push(2)));
+    let died = dies_before(ANNOUNCE_FENCE, 1, || {
+        dying.push(1);
+    });
+    assert!(died);
+    dying.die();
+    let (answer, times) = helping.join().unwrap();
+    assert_eq!(answer, Answer::Ok);
+    // SAFETY: its owner is dead.
+    let left = unsafe { queue.recover(Direction::Push, 0) };
+    let seen = if times > 0 { "yes" } else { "no" };
+    format!("{seen}, {}", left.done)
+}
+
 /// One has announced a push and died; one helps, and one pushes (or closes)
 /// over it.
 fn helped_dead(seals: bool) -> String {
-    let queue = Queue::of(geometry(4, 3, true));
+    let queue: Queue = Queue::of(geometry(4, 3, true));
     let mut dying = queue.patient(0).pusher();
     let (mut helper, mut other) = (queue.pusher(), queue.pusher());
     let dead = thread::spawn(move || {
@@ -321,7 +392,7 @@ fn helped_dead(seals: bool) -> String {
 /// One takes four runs apart by claims of its own, and dies in the fifth; a
 /// late helper has seen the first of these claims.
 fn late_help() -> String {
-    let queue = Queue::of(geometry(12, 2, true));
+    let queue: Queue = Queue::of(geometry(12, 2, true));
     let mut pusher = queue.pusher();
     for run in 0..6 {
         let run = [2 * run + 1, 2 * run + 2];
@@ -353,7 +424,7 @@ fn late_help() -> String {
 /// out whether the exchange took place: to a consumer, which leaves, or gives
 /// it back for the next element and dies in the attempt after that.
 fn recover_passed(patience: u32, further: bool) -> String {
-    let queue = Queue::of(geometry(4, 2, true));
+    let queue: Queue = Queue::of(geometry(4, 2, true));
     let mut dying = queue.pusher();
     // The second time it takes notes is after the exchange.
     let died = dies_before(NOTE_WRITE, 2, || {
@@ -398,7 +469,7 @@ fn recover_passed(patience: u32, further: bool) -> String {
 /// A producer died after its exchange, and so did the consumer that has popped
 /// its element. Both are recovered at once.
 fn recover_two() -> String {
-    let queue = Queue::of(geometry(4, 1, true));
+    let queue: Queue = Queue::of(geometry(4, 1, true));
     let (mut pusher, mut popper) = (queue.pusher(), queue.popper());
     let died = dies_before(NOTE_WRITE, 2, || {
         pusher.push(1);
