@@ -98,7 +98,12 @@ pub fn clients() -> Vec<Client> {
             "helped_seal",
             "closing overwrites a claim for somebody else",
             2,
-            &["0 closed ok | fine", "0 ok ok | fine", "1 ok ok | fine", "1 closed ok | fine"],
+            &[
+                "0 closed ok | fine",
+                "0 ok ok | fine",
+                "1 ok ok | fine",
+                "1 closed ok | fine",
+            ],
             || helped_dead(true),
         ),
         client(
@@ -116,6 +121,13 @@ pub fn clients() -> Vec<Client> {
             || recover_passed(USUAL_PATIENCE, true),
         ),
         client(
+            "recover_tried",
+            "an exchange that did not take place is taken for one that did",
+            1,
+            &["0 | fine"],
+            recover_tried,
+        ),
+        client(
             "recover_two",
             "a cell is not found with somebody who is being recovered, too",
             1,
@@ -128,6 +140,13 @@ pub fn clients() -> Vec<Client> {
             1,
             &["1 | fine"],
             || recover_passed(0, false),
+        ),
+        client(
+            "recover_look",
+            "who looks at a place without its lock sees what never was",
+            1,
+            &["Free", "Taken"],
+            recover_look,
         ),
         client(
             "recover_helped",
@@ -466,6 +485,40 @@ fn recover_passed(patience: u32, further: bool) -> String {
     format!("{} | {}", left.done, accounts(&queue, pushed, popped))
 }
 
+/// A producer died before its exchange; its position is somebody else's then,
+/// and popped.
+fn recover_tried() -> String {
+    let queue = Queue::of(geometry(1, 2, true));
+    let (mut dying, mut pusher, mut popper) = (queue.pusher(), queue.pusher(), queue.popper());
+    let died = dies_before(DECIDE, 1, || {
+        dying.push(1);
+    });
+    assert!(died);
+    dying.die();
+    let recovering = thread::spawn({
+        let queue = queue.clone();
+        // SAFETY: its owner is dead.
+        move || unsafe { queue.recover(Direction::Push, 0) }
+    });
+    assert_eq!((pusher.push(2), popper.pop()), (Answer::Ok, Answer::Got(2)));
+    drop((pusher, popper));
+    let left = recovering.join().unwrap();
+    format!("{} | {}", left.done, accounts(&queue, &[2], &[2]))
+}
+
+/// Somebody sits down at a free place, and another looks whether it is free.
+fn recover_look() -> String {
+    let queue: Queue = Queue::of(geometry(1, 1, true));
+    let sitting = thread::spawn({
+        let queue = queue.clone();
+        // SAFETY: nobody has been there.
+        move || unsafe { queue.pusher_at(0) }
+    });
+    let seen = queue.standing(Direction::Push, 0);
+    drop(sitting.join().unwrap());
+    format!("{seen:?}")
+}
+
 /// A producer died after its exchange, and so did the consumer that has popped
 /// its element. Both are recovered at once.
 fn recover_two() -> String {
@@ -490,7 +543,12 @@ fn recover_two() -> String {
     let left = unsafe { queue.recover(Direction::Push, 0) };
     let other = other.join().unwrap();
     assert_eq!(other.orphans, 1);
-    format!("{} {} | {}", left.done, other.done, accounts(&queue, &[1], &[1]))
+    format!(
+        "{} {} | {}",
+        left.done,
+        other.done,
+        accounts(&queue, &[1], &[1])
+    )
 }
 
 /// One has announced a push and died. A helper completes it and so gives it a
@@ -508,12 +566,14 @@ fn recover_helped() -> String {
     let mut popper = queue.popper();
     assert_eq!((pusher.push(2), pusher.push(3)), (Answer::Ok, Answer::Ok));
     let helping = thread::spawn(move || {
-        assert_eq!((popper.pop(), popper.pop()), (Answer::Got(2), Answer::Got(3)));
+        assert_eq!(
+            (popper.pop(), popper.pop()),
+            (Answer::Got(2), Answer::Got(3))
+        );
         (pusher.push(4), pusher.push(5))
     });
     // SAFETY: its owner is dead, and it is recovered before it is sat down at.
-    let (left, mut mine) =
-        unsafe { (queue.recover(Direction::Push, 3), queue.pusher_at(3)) };
+    let (left, mut mine) = unsafe { (queue.recover(Direction::Push, 3), queue.pusher_at(3)) };
     if mine.claim() == Answer::Ok {
         mine.scribble();
         mine.abandon();

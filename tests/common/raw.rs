@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use turtle_buffers::strategy::{
-    Direction, Engine, Geometry, Lease, Left, PopRefusal, PushRefusal, RawRing, Typed,
+    Direction, Engine, Geometry, Lease, Left, PopRefusal, PushRefusal, RawRing, Standing, Typed,
 };
 
 use super::Answer;
@@ -129,6 +129,11 @@ impl<E: Engine, T> RawQueue<E, T> {
             side: self.raw().new_consumer().expect("a place"),
             queue: self.clone(),
         }
+    }
+
+    /// What a place looks like to who has not its lock.
+    pub fn standing(&self, direction: Direction, place: usize) -> Standing {
+        self.raw().standing(direction, place).0
     }
 
     /// Puts right what the dead owner of a place left.
