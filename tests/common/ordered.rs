@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use turtle_buffers::atomic::{Profile, Step, Tracker, Tuned, Word};
 use turtle_buffers::strategy::wait_free::{
-    ANNOUNCE_FENCE, CLAIM, DECIDE, NOTE_WRITE, PENDING_STATE,
+    ANNOUNCE_FENCE, CLAIM, COMPLETE, CONFIRM, DECIDE, NOTE_WRITE, PENDING_STATE,
 };
 use turtle_buffers::strategy::{Direction, Geometry, Typed, WaitFree};
 
@@ -142,6 +142,41 @@ pub fn clients() -> Vec<Client> {
             || recover_passed(0, false),
         ),
         client(
+            "recover_popped",
+            "who recovers a consumer does not find the cell it gave, which is pushed again",
+            1,
+            &["1 | fine"],
+            || recover_pop(true),
+        ),
+        client(
+            "recover_unpopped",
+            "who recovers a consumer that took nothing finds the cell it had, as if it had given that",
+            1,
+            &["0 | fine"],
+            || recover_pop(false),
+        ),
+        client(
+            "recover_help",
+            "a dead consumer is helped while it is recovered",
+            1,
+            &["1 1 | fine", "0 0 | fine"],
+            recover_help,
+        ),
+        client(
+            "recover_three",
+            "two are recovered while the exchange of one is completed",
+            1,
+            &["1 1 | fine"],
+            || recover_three(COMPLETE),
+        ),
+        client(
+            "recover_undecided",
+            "two are recovered while the pop of one is not decided yet",
+            1,
+            &["1 1 | fine", "1 0 | fine"],
+            || recover_three(CONFIRM),
+        ),
+        client(
             "recover_look",
             "who looks at a place without its lock sees what never was",
             1,
@@ -178,7 +213,7 @@ fn warm(pusher: &mut Pusher<Engine>, popper: &mut Popper<Engine>, n: u64) {
 
 /// Everything is somewhere once: the cells, and these elements, which are
 /// popped elsewhere or left.
-fn accounts(queue: &Queue, pushed: &[u64], popped: &[u64]) -> String {
+fn accounts<T>(queue: &Queue<T>, pushed: &[u64], popped: &[u64]) -> String {
     if let Err(why) = queue.audit() {
         return why;
     }
@@ -488,7 +523,7 @@ fn recover_passed(patience: u32, further: bool) -> String {
 /// A producer died before its exchange; its position is somebody else's then,
 /// and popped.
 fn recover_tried() -> String {
-    let queue = Queue::of(geometry(1, 2, true));
+    let queue: Queue = Queue::of(geometry(1, 2, true));
     let (mut dying, mut pusher, mut popper) = (queue.pusher(), queue.pusher(), queue.popper());
     let died = dies_before(DECIDE, 1, || {
         dying.push(1);
@@ -581,4 +616,116 @@ fn recover_helped() -> String {
     drop((mine, others));
     let helped = helping.join().unwrap();
     format!("{} {} {}", left.done, helped.0, helped.1)
+}
+
+/// A consumer died before or after its exchange; its position is passed, its
+/// cell pushed by another, twice.
+fn recover_pop(done: bool) -> String {
+    let queue: Queue<Wide> = Queue::of(geometry(1, 2, true));
+    let (mut dying, mut pusher, mut popper) = (queue.popper(), queue.pusher(), queue.popper());
+    assert_eq!(pusher.push(1), Answer::Ok);
+    let (step, last) = if done { (NOTE_WRITE, 2) } else { (DECIDE, 1) };
+    let died = dies_before(step, last, || {
+        dying.pop();
+    });
+    assert!(died);
+    dying.die();
+    let recovering = thread::spawn({
+        let queue = queue.clone();
+        // SAFETY: its owner is dead.
+        move || unsafe { queue.recover(Direction::Pop, 0) }
+    });
+    let mut popped = Vec::new();
+    if !done {
+        if let Answer::Got(value) = popper.pop() {
+            popped.push(value);
+        }
+    }
+    assert_eq!(pusher.push(2), Answer::Ok);
+    if let Answer::Got(value) = popper.pop() {
+        popped.push(value);
+    }
+    assert_eq!(pusher.push(3), Answer::Ok);
+    drop((popper, pusher));
+    let left = recovering.join().unwrap();
+    if left.done == 1 {
+        popped.push(1);
+    }
+    format!("{} | {}", left.done, accounts(&queue, &[1, 2, 3], &popped))
+}
+
+/// A consumer announced a pop and died; another pops, and completes it.
+fn recover_help() -> String {
+    let queue: Queue<Wide> = Queue::of(geometry(2, 2, true));
+    let (mut dying, mut pusher, mut popper) =
+        (queue.patient(0).popper(), queue.pusher(), queue.popper());
+    assert_eq!((pusher.push(1), pusher.push(2)), (Answer::Ok, Answer::Ok));
+    let died = dies_before(ANNOUNCE_FENCE, 1, || {
+        dying.pop();
+    });
+    assert!(died);
+    dying.die();
+    let recovering = thread::spawn({
+        let queue = queue.clone();
+        // SAFETY: its owner is dead.
+        move || unsafe { queue.recover(Direction::Pop, 0) }
+    });
+    let mut popped = Vec::new();
+    if let Answer::Got(value) = popper.pop() {
+        popped.push(value);
+    }
+    assert_eq!(pusher.push(3), Answer::Ok);
+    drop((popper, pusher));
+    let left = recovering.join().unwrap();
+    if left.done == 1 {
+        popped.push(1);
+    }
+    format!(
+        "{} {} | {}",
+        left.done,
+        left.orphans,
+        accounts(&queue, &[1, 2, 3], &popped)
+    )
+}
+
+/// A producer died after its exchange, and a consumer while it completed a pop
+/// of that. Both are recovered while somebody else pops.
+fn recover_three(step: Step) -> String {
+    let queue: Queue = Queue::of(geometry(4, 2, true));
+    let (mut dying, mut pusher) = (queue.pusher(), queue.pusher());
+    let (mut helped, mut popper) = (queue.patient(0).popper(), queue.popper());
+    let died = dies_before(NOTE_WRITE, 2, || {
+        dying.push(1);
+    });
+    assert!(died);
+    dying.die();
+    assert_eq!(pusher.push(2), Answer::Ok);
+    drop(pusher);
+    let died = dies_before(step, 1, || {
+        helped.pop();
+    });
+    assert!(died);
+    helped.die();
+    let [first, second] = [Direction::Push, Direction::Pop].map(|direction| {
+        thread::spawn({
+            let queue = queue.clone();
+            // SAFETY: its owner is dead.
+            move || unsafe { queue.recover(direction, 0) }
+        })
+    });
+    let mut popped = Vec::new();
+    if let Answer::Got(value) = popper.pop() {
+        popped.push(value);
+    }
+    drop(popper);
+    let (first, second) = (first.join().unwrap(), second.join().unwrap());
+    if second.done == 1 {
+        popped.push(1);
+    }
+    format!(
+        "{} {} | {}",
+        first.done,
+        second.done,
+        accounts(&queue, &[1, 2], &popped)
+    )
 }
