@@ -173,8 +173,8 @@
 //!
 //! # Evidence
 //!
-//! `tests/model_loom.rs` (also with every call announced), `tests/stress.rs`,
-//! `tests/conformance.rs`, the stall table in `docs/stall.md`, the own steps of
+//! `tests/model_loom.rs` (also with every call announced), `tests/orders.rs`
+//! (each ordering; recovery), `tests/stress.rs`, `tests/conformance.rs`, the stall table in `docs/stall.md`, the own steps of
 //! a call in `docs/cost.md`. Not proved: the step bound is argued, and measured.
 
 mod layout;

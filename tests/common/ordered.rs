@@ -636,10 +636,8 @@ fn recover_pop(done: bool) -> String {
         move || unsafe { queue.recover(Direction::Pop, 0) }
     });
     let mut popped = Vec::new();
-    if !done {
-        if let Answer::Got(value) = popper.pop() {
-            popped.push(value);
-        }
+    if !done && let Answer::Got(value) = popper.pop() {
+        popped.push(value);
     }
     assert_eq!(pusher.push(2), Answer::Ok);
     if let Answer::Got(value) = popper.pop() {
