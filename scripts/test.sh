@@ -19,7 +19,7 @@ rust    | 310 | tests                          | cargo test --workspace --exclud
 doc     | 20  | src/lib.rs                     | scripts/test-doc.sh
 loom    | 180 | tests/model_loom.rs            | RUSTFLAGS='--cfg turtle_loom --cfg turtle_mutate' $MODEL cargo test --release --test model_loom --target-dir \"\$TARGET/loom\" $SHOW
 shuttle | 120 | tests/model_shuttle.rs         | RUSTFLAGS='--cfg shuttle --cfg turtle_mutate' $MODEL cargo test --release --test model_shuttle --target-dir \"\$TARGET/shuttle\" $SHOW
-orders  | 100 | tests/orders.rs                | RUSTFLAGS='--cfg turtle_loom --cfg turtle_mutate' $MODEL cargo test --release --test orders --target-dir \"\$TARGET/loom\" $SHOW
+orders  | 150 | tests/orders.rs                | RUSTFLAGS='--cfg turtle_loom --cfg turtle_mutate' $MODEL cargo test --release --test orders --target-dir \"\$TARGET/loom\" $SHOW
 mutants | 50  | tests/mutants.rs               | RUSTFLAGS='--cfg turtle_loom --cfg turtle_mutate' $MODEL cargo test --release --test mutants --target-dir \"\$TARGET/loom\" $SHOW
 cost    | 60  | tests/cost.rs                  | RUSTFLAGS='--cfg turtle_cost --cfg turtle_mutate' $MODEL cargo test --release --test cost --target-dir \"\$TARGET/cost\" $SHOW
 trace   | 50  | tests/trace.rs                 | RUSTFLAGS='--cfg turtle_trace' cargo test --test trace --target-dir \"\$TARGET/trace\" $SHOW
