@@ -128,11 +128,11 @@ let places lines stride =
     lines;
   let sorted = List.sort Int64.unsigned_compare (Hashtbl.fold (fun a () l -> a :: l) turns []) in
   let base = match sorted with a :: _ -> a | [] -> 0L in
-  let rec least = function
-    | a :: (b :: _ as rest) -> min (Int64.sub b a) (least rest)
-    | _ -> Int64.max_int
+  let rec least so_far = function
+    | a :: (b :: _ as rest) -> least (min (Int64.sub b a) so_far) rest
+    | _ -> so_far
   in
-  let stride = match stride with Some s -> s | None -> least sorted in
+  let stride = match stride with Some s -> s | None -> least Int64.max_int sorted in
   fun name address ->
     if List.mem name on_push then AtPush
     else if List.mem name on_pop then AtPop
@@ -232,7 +232,7 @@ let check name all =
     try event where inside w
     with Unreadable why -> raise (Unreadable (Printf.sprintf "line %d: %s: %s" n why line))
   in
-  let events = List.map read body in
+  let events = List.rev (List.rev_map read body) in (* long logs: no recursion *)
   cover capacity events;
   match replay capacity (first_state capacity) N0 events with
   | Inr _ -> Some (List.length events)
