@@ -226,15 +226,28 @@ fn models_spell_their_steps_as_the_code_does() {
         for step in strategy.traits().steps {
             if left.peek() == Some(&&step.name()) {
                 left.next();
-                assert!(!missing.contains(&step.name()), "{path}: {} twice", step.name());
+                assert!(
+                    !missing.contains(&step.name()),
+                    "{path}: {} twice",
+                    step.name()
+                );
             } else {
-                assert!(missing.contains(&step.name()), "{path}: where is {}?", step.name());
+                assert!(
+                    missing.contains(&step.name()),
+                    "{path}: where is {}?",
+                    step.name()
+                );
             }
         }
         let rest: Vec<_> = left.collect();
-        assert!(rest.is_empty(), "{path}: no such steps, or out of order: {rest:?}");
+        assert!(
+            rest.is_empty(),
+            "{path}: no such steps, or out of order: {rest:?}"
+        );
         let steps = strategy.traits().steps;
-        let unknown = missing.iter().find(|name| steps.iter().all(|s| s.name() != **name));
+        let unknown = missing
+            .iter()
+            .find(|name| steps.iter().all(|s| s.name() != **name));
         assert_eq!(unknown, None, "{path}: no step of the code");
     }
     assert!(models >= 3, "{models} models");

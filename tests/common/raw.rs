@@ -180,12 +180,6 @@ impl<E: Engine, T> RawQueue<E, T> {
         self.raw().positions()
     }
 
-    /// Puts right what a participant that never goes on left halfway.
-    pub fn recover(&self, direction: Direction, place: usize) -> Left {
-        // SAFETY: the client's promise.
-        unsafe { self.raw().recover(direction, place) }
-    }
-
     /// What it had taken.
     pub fn orphans(&self, place: usize) -> Vec<u64> {
         let mut orphans = Vec::new();
