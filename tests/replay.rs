@@ -24,7 +24,7 @@ use common::clients::traits;
 use common::raw::{Popper, Pusher, RawQueue};
 use turtle_buffers::atomic::cost::{Schedule, Simulation};
 use turtle_buffers::atomic::trace::{self, Event};
-use turtle_buffers::strategy::{Arity, Engine, Turn, WaitFree};
+use turtle_buffers::strategy::{Arity, Engine, Spsc, Turn, WaitFree};
 
 /// The recorder is one for the process: engines take turns.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -51,6 +51,8 @@ enum Act {
     Run(usize),
     /// Element by element where the engine can.
     Each(usize),
+    /// As the C interface does it.
+    Straight,
     /// Claimed and given back.
     Back,
     Close,
@@ -66,7 +68,8 @@ struct Actor {
 }
 
 fn actors(dice: &mut Dice, arity: Arity, voids: bool) -> Vec<Actor> {
-    let most_of_a_side = if arity == Arity::One { 1 } else { 2 };
+    let straight = arity == Arity::One;
+    let most_of_a_side = if straight { 1 } else { 2 };
     let mut side = || 1 + dice.below(most_of_a_side) as usize;
     let (producers, consumers) = (side(), side());
     let same = [None, Some(0), Some(1)][dice.below(3) as usize];
@@ -81,6 +84,7 @@ fn actors(dice: &mut Dice, arity: Arity, voids: bool) -> Vec<Actor> {
                     0 => Act::Run(1 + dice.below(4) as usize),
                     1 => Act::Each(1 + dice.below(4) as usize),
                     2 if voids && pushes => Act::Back,
+                    3 if straight => Act::Straight,
                     _ => Act::One,
                 })
                 .collect();
@@ -121,6 +125,8 @@ fn schedule(dice: &mut Dice) -> Schedule {
 #[derive(Clone, Debug)]
 enum Call {
     Push(Vec<u64>),
+    /// A push of these, or a pop.
+    Straight(Vec<u64>),
     Back,
     Pop(usize),
     Close,
@@ -146,13 +152,25 @@ fn act<E: Engine>(
     };
     match (act, hand) {
         (Act::Close, _) => {
-            while !queue.seal() {}
-            (Call::Close, false, Answer::Ok)
+            let sealed = queue.seal();
+            (
+                Call::Close,
+                false,
+                if sealed { Answer::Ok } else { Answer::Busy },
+            )
         }
         (Act::One, Hand::Pushes(pusher)) => {
             let values = values(1);
             let answer = pusher.push(values[0]);
             (Call::Push(values), false, answer)
+        }
+        (Act::Straight, Hand::Pushes(pusher)) => {
+            let values = values(1);
+            let answer = pusher.push_straight(values[0]);
+            (Call::Straight(values), false, answer)
+        }
+        (Act::Straight, Hand::Pops(popper)) => {
+            (Call::Straight(vec![]), false, popper.pop_straight())
         }
         (Act::Run(n), Hand::Pushes(pusher)) => {
             let values = values(n);
@@ -299,10 +317,10 @@ impl Dialect {
             Call::Pop(n) if *run => format!("c THREAD pop_run {n}"),
             Call::Pop(_) => "c THREAD pop".into(),
             Call::Close => "c THREAD close".into(),
-            Call::Back => unreachable!("a claim is nothing that others see"),
+            Call::Straight(_) | Call::Back => unreachable!("nothing of its own for this engine"),
         };
         let answer = |(call, _, answer): &(Call, bool, Answer)| match (call, answer) {
-            (Call::Close, _) => "r THREAD sealed".into(),
+            (Call::Close, _) => "r THREAD sealed".into(), // always at once
             (_, Answer::Ok) => "r THREAD pushed 1".into(),
             (_, Answer::Pushed(n)) => format!("r THREAD pushed {n}"),
             (_, Answer::Got(value)) => format!("r THREAD popped {value}"),
@@ -339,6 +357,8 @@ impl Dialect {
             Call::Push(values) if *run => format!("call THREAD push_run{}", list(values)),
             Call::Push(values) => format!("call THREAD push{}", list(values)),
             Call::Back => "call THREAD push_run -".into(),
+            Call::Straight(values) if values.is_empty() => "call THREAD pop_straight".into(),
+            Call::Straight(values) => format!("call THREAD push_straight{}", list(values)),
             Call::Pop(n) if *run => format!("call THREAD pop_run {n}"),
             Call::Pop(_) => "call THREAD pop".into(),
             Call::Close => "call THREAD close".into(),
@@ -406,6 +426,13 @@ fn runs(name: &str, runs: u64, run: impl Fn(u64) -> String) {
 fn runs_of_wait_free() {
     runs("wait_free.trace", 12_000, |number| {
         record::<WaitFree>(number, false).of_wait_free()
+    });
+}
+
+#[test]
+fn runs_of_spsc() {
+    runs("spsc.trace", 6000, |number| {
+        record::<Spsc>(number, false).of("spsc")
     });
 }
 

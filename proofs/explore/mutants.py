@@ -187,7 +187,7 @@ coqc -R . Turtle wait_free/Invariant.v
 cd explore
 coqc -R .. Turtle ../wait_free/Extract.v
 rm -f exchange.mli
-awk -f names.awk exchange.ml >names.ml
+awk -v module=Exchange -v types='step pc fault' -f names.awk exchange.ml >names.ml
 for program in explore replay; do
     ocamlfind ocamlopt -package unix -linkpkg -w -a -inline 100 exchange.ml names.ml $program.ml -o $program
 done
