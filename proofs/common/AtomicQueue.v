@@ -22,7 +22,13 @@
     engine does before the value is written does not depend on it: each
     history of such a claim is one where the value was guessed rightly.
 
-    Idealised: values are numbers; capacity and histories have no limits. *)
+    Proved here: no more places are taken than there are
+    ([atomic_queue_bounded]); and a queue in which an answer that changes nothing
+    is noted while it is true and returned later has no other histories
+    ([noting_refines]).
+
+    Idealised: values are numbers; histories have no limits; calls that never
+    return are calls like others. *)
 
 From Coq Require Import List NArith Lia.
 Import ListNotations.

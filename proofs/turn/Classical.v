@@ -10,7 +10,10 @@
     - [no_queue_is_so]: no atomic queue, of any capacity, has that history.
 
     So the classical ring does not refine the queue ([classical_refuted]); the
-    ring with its second look does ([turn_linearizable]). *)
+    ring with its second look does ([turn_linearizable]).
+
+    Idealised: as in [Proof.v]. The published code differs in its encoding; what
+    matters here is that it decides by the one look at the slot. *)
 
 From Coq Require Import List NArith Lia.
 Import ListNotations.

@@ -8,7 +8,8 @@
     that has taken effect and passes on one of its places. So whenever a call
     goes round, some call has got on: others may be told [Busy], but nobody goes
     round while nothing happens. That is lock-freedom in the sense in which the
-    ring has it.
+    ring has it. That a turn may be the word that changed is no idle care:
+    [goes_round_without_a_ticket].
 
     Nor do these others go on for ever without an effect: of all words changed
     in an execution, those that are turns are at most twice the places pushed,
@@ -23,7 +24,7 @@
 
 From Coq Require Import List NArith Lia Bool.
 Import ListNotations.
-From Turtle.common Require Import Lts AtomicQueue.
+From Turtle.common Require Import Lts AtomicQueue Replay.
 From Turtle.turn Require Import Model Proof.
 Local Open Scope N_scope.
 
@@ -305,3 +306,42 @@ Proof.
   rewrite N2Nat.id in B. nia.
 Qed.
 End Progress.
+
+(** * It need not be a ticket that moved
+
+    Thread 2 pushes into a ring of one slot and is at its loop's head. It finds
+    the slot with a pop that has taken effect; that pop passes the slot on;
+    thread 2 looks again, reads its ticket again, and is at the head once more.
+    No ticket has moved meanwhile, only the turn of the slot. *)
+Definition to_the_head : list event :=
+  [ECall 0 (push1 7);
+   EAccess 0 PUSH_TICKET AtPush (Load 0); EAccess 0 PUSH_TURN (AtTurn 0) (Load 0);
+   EAccess 0 PUSH_CLAIM AtPush (Cas true 0 4); EAccess 0 PUSH_PUBLISH (AtTurn 0) (Store 1);
+   ERet 0 (Pushed 1);
+   ECall 1 pop1;
+   EAccess 1 POP_TICKET AtPop (Load 0); EAccess 1 POP_TURN (AtTurn 0) (Load 1);
+   EAccess 1 POP_CLAIM AtPop (Cas true 0 4);
+   ECall 2 (push1 8); EAccess 2 PUSH_TICKET AtPush (Load 4)].
+Definition and_round : list event :=
+  [EAccess 2 PUSH_TURN (AtTurn 0) (Load 1); EFence 2 PUSH_FENCE;
+   EAccess 2 PUSH_POP_TICKET AtPop (Load 4);
+   EAccess 1 POP_RECYCLE (AtTurn 0) (Store 4);
+   EAccess 2 PUSH_RECHECK (AtTurn 0) (Load 4); EAccess 2 PUSH_RETRY AtPush (Load 4)].
+
+Definition round_without_a_ticket : bool :=
+  match replay 1 (first_state 1) 0 to_the_head with
+  | inr r =>
+      match replay 1 r 0 and_round with
+      | inr r' =>
+          match pc_of 1 r 2, pc_of 1 r' 2 with
+          | PTurn _ t O, PTurn _ u O =>
+              place_eqb t u && place_eqb (rpush 1 r) (rpush 1 r') && place_eqb (rpop 1 r) (rpop 1 r')
+          | _, _ => false
+          end
+      | inl _ => false
+      end
+  | inl _ => false
+  end.
+
+Example goes_round_without_a_ticket : round_without_a_ticket = true.
+Proof. vm_compute. reflexivity. Qed.
