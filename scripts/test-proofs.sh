@@ -19,12 +19,13 @@ export TURTLE_TRACES=$TARGET/traces
 explore=$COPY/explore/explore
 replay=$COPY/explore/replay
 replay_turn=$COPY/replay/replay
+replay_spsc=$COPY/replay/replay-spsc
 
 copy() {
     mkdir -p "$COPY"
     git ls-files -z proofs | xargs -0 cp --parents --preserve=timestamps -t "$TARGET"
 }
-compile() { make -C "$COPY" all explore replay; }
+compile() { make -C "$COPY" all explore replay replay-spsc; }
 no_axioms() { make -C "$COPY" assumptions; }
 record() {
     RUSTFLAGS='--cfg turtle_trace --cfg turtle_cost' CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
@@ -58,16 +59,21 @@ step "no theorem rests on an axiom" no_axioms
 step "all runs of the small worlds of wait_free" explored
 runner "runs are recorded" record
 step "the model of wait_free makes the same steps" "$replay" "$TURTLE_TRACES/wait_free.trace"
-step "the model of turn makes the same steps" "$replay_turn" "$TURTLE_TRACES/turn.trace"
+step "the model of turn makes the same steps, all of them" "$replay_turn" --need "$COPY/replay/turn.pairs" "$TURTLE_TRACES/turn.trace"
+step "the model of spsc makes the same steps" "$replay_spsc" "$TURTLE_TRACES/spsc.trace"
 step "what was explored was recorded as well" all_is_covered
 few wait_free wait_free
 few ring turn
+few ring spsc
 step "another value is noticed (wait_free)" refused "$COPY/few-wait_free.trace" '0,/^a . SLOT_LOOK/s/^\(a . SLOT_LOOK load [^ ]*\) .*/\1 1f 1f 1/' "$replay"
 step "a step that is missing is noticed (wait_free)" refused "$COPY/few-wait_free.trace" '0,/^a . DECIDE/{/^a . DECIDE/d}' "$replay"
 step "another answer is noticed (wait_free)" refused "$COPY/few-wait_free.trace" '0,/^r . popped/s/^r \(.\) popped.*/r \1 empty/' "$replay"
 step "another value is noticed (turn)" refused "$COPY/few-turn.trace" '0,/^access . POP_TURN/s/^\(access . POP_TURN load [^ ]*\) .*/\1 77/' "$replay_turn"
 step "a step that is missing is noticed (turn)" refused "$COPY/few-turn.trace" '0,/^access . PUSH_PUBLISH/{/^access . PUSH_PUBLISH/d}' "$replay_turn"
 step "another answer is noticed (turn)" refused "$COPY/few-turn.trace" '0,/^return . empty/s/^return \(.\) empty/return \1 closed/' "$replay_turn"
+step "another value is noticed (spsc)" refused "$COPY/few-spsc.trace" '0,/^access . POP_LAST/s/^\(access . POP_LAST load [^ ]*\) .*/\1 77/' "$replay_spsc"
+step "a step that is missing is noticed (spsc)" refused "$COPY/few-spsc.trace" '0,/^access . PUSH_PUBLISH/{/^access . PUSH_PUBLISH/d}' "$replay_spsc"
+step "another answer is noticed (spsc)" refused "$COPY/few-spsc.trace" '0,/^return . empty/s/^return \(.\) empty/return \1 closed/' "$replay_spsc"
 # All of them: proofs/explore/mutants.py.
 step "changes of the model are noticed" python3 "$COPY/explore/mutants.py" "$COPY/explore" "$COPY/few-wait_free.trace" 'COMPLETE' 'full one too late'
 steps_end

@@ -55,6 +55,8 @@ enum Act {
     Straight,
     /// Claimed and given back.
     Back,
+    /// Lengths.
+    Look,
     Close,
 }
 
@@ -85,6 +87,7 @@ fn actors(dice: &mut Dice, arity: Arity, voids: bool) -> Vec<Actor> {
                     1 => Act::Each(1 + dice.below(4) as usize),
                     2 if voids && pushes => Act::Back,
                     3 if straight => Act::Straight,
+                    4 if voids || straight => Act::Look,
                     _ => Act::One,
                 })
                 .collect();
@@ -128,6 +131,7 @@ enum Call {
     /// A push of these, or a pop.
     Straight(Vec<u64>),
     Back,
+    Look,
     Pop(usize),
     Close,
 }
@@ -158,6 +162,10 @@ fn act<E: Engine>(
                 false,
                 if sealed { Answer::Ok } else { Answer::Busy },
             )
+        }
+        (Act::Look, _) => {
+            let _ = (queue.positions(), queue.is_sealed());
+            (Call::Look, false, Answer::Ok)
         }
         (Act::One, Hand::Pushes(pusher)) => {
             let values = values(1);
@@ -317,7 +325,9 @@ impl Dialect {
             Call::Pop(n) if *run => format!("c THREAD pop_run {n}"),
             Call::Pop(_) => "c THREAD pop".into(),
             Call::Close => "c THREAD close".into(),
-            Call::Straight(_) | Call::Back => unreachable!("nothing of its own for this engine"),
+            Call::Straight(_) | Call::Back | Call::Look => {
+                unreachable!("nothing of its own for this engine")
+            }
         };
         let answer = |(call, _, answer): &(Call, bool, Answer)| match (call, answer) {
             (Call::Close, _) => "r THREAD sealed".into(), // always at once
@@ -362,6 +372,7 @@ impl Dialect {
             Call::Pop(n) if *run => format!("call THREAD pop_run {n}"),
             Call::Pop(_) => "call THREAD pop".into(),
             Call::Close => "call THREAD close".into(),
+            Call::Look => "call THREAD look".into(),
         };
         let answer = |(call, run, answer): &(Call, bool, Answer)| match (call, answer) {
             (Call::Back, Answer::Ok) => "return THREAD run 0".into(),

@@ -28,7 +28,7 @@ let step name =
 let piece = 512
 let threads = 16
 
-type kind = Pushing | Popping | Other
+type kind = Pushing | Popping | Closing | Other
 
 let event inside = function
   | [ "call"; t; "push"; v ] -> Hashtbl.replace inside t Pushing; EPush (int t, [ int v ], false)
@@ -37,7 +37,8 @@ let event inside = function
   | [ "call"; t; "pop" ] -> Hashtbl.replace inside t Popping; EPop (int t, 1, false)
   | [ "call"; t; "pop_straight" ] -> Hashtbl.replace inside t Popping; EPop (int t, 1, true)
   | [ "call"; t; "pop_run"; n ] -> Hashtbl.replace inside t Popping; EPop (int t, int n, false)
-  | [ "call"; t; "close" ] -> Hashtbl.replace inside t Other; ESeal (int t)
+  | [ "call"; t; "close" ] -> Hashtbl.replace inside t Closing; ESeal (int t)
+  | [ "call"; t; "look" ] -> Hashtbl.replace inside t Other; ELook (int t)
   | [ "access"; t; name; "load"; _; read ] -> EAccess (int t, step name, int read, int read)
   | [ "access"; t; name; "store"; _; written ] -> EAccess (int t, step name, int written, int written)
   | [ "access"; t; name; "or"; _; read; written ] -> EAccess (int t, step name, int read, int written)
@@ -48,7 +49,8 @@ let event inside = function
       | Some Pushing, [ "ok" ] -> Pushed 1
       | Some Pushing, [ "run"; n ] -> Pushed (int n)
       | Some Popping, ("ok" | "run") :: vs -> Popped (List.map int vs)
-      | Some Other, [ "ok" ] -> Sealed
+      | Some Closing, [ "ok" ] -> Sealed
+      | Some Other, [ "ok" ] -> Looked
       | _, [ "full" ] -> Full
       | _, [ "empty" ] -> Empty
       | _, [ "busy" ] -> Busy

@@ -392,6 +392,15 @@ impl<Sh: Shape, P: Profile> TurnRing<Sh, P> {
         })
     }
 
+    /// Whether the element that was declined is the one of this ticket: while it
+    /// was looked at others may have popped it, and filled its slot again.
+    #[cold]
+    fn is_still(&self, head: &Head, ticket: u64) -> bool {
+        // ORDER: as in a sequence lock: what was looked at was read before this.
+        fence(P::seq_cst(POP_FENCE));
+        head.turn.load(P::acquire(POP_TURN)) == ticket.wrapping_add(FULL)
+    }
+
     /// The first attempt of a pop, likewise; `Some(None)` if `accept` does not
     /// like the oldest element.
     #[inline(always)]
@@ -408,7 +417,7 @@ impl<Sh: Shape, P: Profile> TurnRing<Sh, P> {
             return None;
         }
         if !accept(payload) {
-            return Some(None);
+            return self.is_still(head, ticket).then_some(None);
         }
         self.look_ahead(head);
         header
@@ -476,7 +485,11 @@ impl<Sh: Shape, P: Profile> TurnRing<Sh, P> {
                 continue;
             }
             if !accept(payload) {
-                return Ok(None);
+                if self.is_still(head, ticket) {
+                    return Ok(None);
+                }
+                ticket = header.pop.load(P::relaxed(POP_RETRY));
+                continue;
             }
             if pace.blocked() {
                 self.gather(pace, ticket, FULL, self.goal);
@@ -923,7 +936,10 @@ unsafe impl<Sh: Shape, P: Profile> RawRing<Sh> for TurnRing<Sh, P> {
         let next = self.next(ticket, 1);
         if head.turn.load(P::acquire(POP_TURN)) == ticket.wrapping_add(FULL) && !pace.blocked() {
             if !accept(payload) {
-                return Ok(None);
+                return match self.is_still(head, ticket) {
+                    true => Ok(None),
+                    false => self.take_again(pace, accept),
+                };
             }
             self.look_ahead(head);
             if header

@@ -456,10 +456,20 @@ impl<E: Engine, T> Popper<E, T> {
 
     /// Pops the oldest element if `accept` likes it.
     pub fn pop_if(&mut self, accept: impl Fn(u64) -> bool) -> Result<Option<u64>, PopRefusal> {
+        self.pop_if_after(|| {}, accept)
+    }
+
+    /// As `pop_if`; `meanwhile` runs each time before the element is looked at.
+    pub fn pop_if_after(
+        &mut self,
+        mut meanwhile: impl FnMut(),
+        accept: impl Fn(u64) -> bool,
+    ) -> Result<Option<u64>, PopRefusal> {
         // SAFETY: as above. The models run one thread at a time, so the early
         // look at the word meets no store.
         let taken = unsafe {
             self.queue.raw().try_take_if(&mut self.side, |payload| {
+                meanwhile();
                 accept(payload.cast::<u64>().read_volatile())
             })?
         };

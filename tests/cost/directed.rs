@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use turtle_buffers::atomic::cost::{Schedule, Simulation, Turn, Until};
-use turtle_buffers::strategy::{Geometry, Typed, WaitFree};
+use turtle_buffers::strategy::{Engine, Geometry, Turn as TurnRing, Typed, WaitFree};
 
 use crate::common::Answer;
 use crate::common::raw::RawQueue;
@@ -30,6 +30,38 @@ fn by(turns: Vec<Turn>) -> Simulation {
 
 fn turn(core: usize, until: Until) -> Turn {
     Turn { core, until }
+}
+
+/// A pop looks at the oldest element to see whether it wants it. Meanwhile that
+/// is popped, and its slot filled again: what is declined must be the oldest.
+fn declined_is_the_oldest<E: Engine>() {
+    let queue = RawQueue::<E>::new(2);
+    let (mut pusher, mut popper, mut other) = (queue.pusher(), queue.popper(), queue.popper());
+    assert_eq!([pusher.push(2), pusher.push(3)], [Answer::Ok, Answer::Ok]);
+    let mut turns = 0;
+    let meanwhile = || {
+        if turns == 0 {
+            assert_eq!(other.pop(), Answer::Got(2));
+            assert_eq!(pusher.push(100), Answer::Ok);
+        }
+        turns += 1;
+    };
+    let got = popper.pop_if_after(meanwhile, |value| value < 10);
+    assert!(matches!(got, Ok(Some(3))), "{got:?}");
+    // And it still declines: 100 is the oldest now.
+    let got = popper.pop_if(|value| value < 10);
+    assert!(matches!(got, Ok(None)), "{got:?}");
+    assert_eq!(queue.left(), [100]);
+}
+
+#[test]
+fn turn_declines_the_oldest() {
+    declined_is_the_oldest::<TurnRing>();
+}
+
+#[test]
+fn wait_free_declines_the_oldest() {
+    declined_is_the_oldest::<WaitFree>();
 }
 
 /// A helper has read that a pop of A waits to be decided, and is late. A ends it
