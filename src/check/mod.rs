@@ -48,6 +48,22 @@
 //! }
 //! ```
 //!
+//! A wrong history may be long. [`smallest`] leaves the few operations that show the error, and a
+//! [`Timeline`] draws them. [`History::write_lines`] writes a history as JSON lines, which
+//! `turtle check` reads, from any language.
+//!
+//! ```
+//! use turtle_buffers::check::{Event, History, Op::*, Spec, Timeline, check, smallest};
+//!
+//! let event = |thread, op, call, ret| Event { thread, op, call, ret };
+//! let history: History = [event(0, Push(1), 0, 1), event(1, PopEmpty, 2, 3)].into_iter().collect();
+//! if let Err(violation) = check(&history, &Spec::unbounded()) {
+//!     let small = smallest(&history, &Spec::unbounded(), &violation);
+//!     let picture = Timeline::of(&small).to_string(); // SVG
+//!     # assert!(picture.starts_with("<svg "));
+//! }
+//! ```
+//!
 //! # What is found
 //!
 //! Each kind of error has its own [`Violation`], which carries the events that prove it.
@@ -101,17 +117,24 @@
 mod answers;
 mod exhaustive;
 mod history;
+mod lines;
 mod order;
 mod record;
+mod smallest;
 mod table;
+mod timeline;
 mod violation;
+mod words;
 
 use std::fmt;
 
 pub use exhaustive::{Unexplained, exhaustive};
 pub use history::{Event, History, INITIAL, Op, PENDING};
 pub use record::{Call, Log, Recorder};
+pub use smallest::{Smallest, smallest};
+pub use timeline::Timeline;
 pub use violation::{Inside, Violation};
+pub use words::Names;
 
 use answers::Occupancy;
 use table::{Input, NEVER, NONE, Table};
