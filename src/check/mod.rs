@@ -121,6 +121,7 @@ mod lines;
 mod order;
 mod record;
 mod smallest;
+mod sort;
 mod table;
 mod timeline;
 mod violation;
@@ -137,6 +138,7 @@ pub use violation::{Inside, Violation};
 pub use words::Names;
 
 use answers::Occupancy;
+use sort::{sort_by_number, sort_by_number_first};
 use table::{Input, NEVER, NONE, Table};
 
 /// The queue that a history is held against.
@@ -296,10 +298,10 @@ fn overlap(history: &History) -> usize {
         .iter()
         .map(|e| (e.call, e.ret, e.thread))
         .collect();
-    calls.sort_unstable();
+    sort_by_number_first(&mut calls, |call| call.0);
     calls.dedup();
     let mut returns: Vec<u64> = calls.iter().map(|c| c.1).collect();
-    returns.sort_unstable();
+    sort_by_number(&mut returns, |&ret| ret);
     let (mut returned, mut most) = (0, 0);
     for (begun, &(call, ..)) in calls.iter().enumerate() {
         while returns[returned] < call {

@@ -13,6 +13,7 @@
 //!   before a given instant are the elements that went in first.
 
 use super::history::{Event, INITIAL, Op, PENDING};
+use super::sort::{sort_by_number, sort_by_number_first};
 use super::violation::{Inside, Violation};
 use super::{History, Spec};
 
@@ -159,7 +160,7 @@ impl<'a> Table<'a> {
             .enumerate()
             .map(|(x, e)| (input.enter(e.push), e.push, x))
             .collect();
-        pushes.sort_unstable();
+        sort_by_number(&mut pushes, |push| push.0);
         let happened = happened(&input, &all, &mut pushes);
 
         // What nobody popped and an unknown pop may have taken is left out of the batch order: the
@@ -170,7 +171,7 @@ impl<'a> Table<'a> {
             .filter(|(_, e)| e.pop != NONE)
             .map(|(x, e)| (input.enter(e.pop), e.pop, x))
             .collect();
-        pops.sort_unstable();
+        sort_by_number(&mut pops, |pop| pop.0);
         chain(&input, &mut pops, |x, y| all[x].next_take = y);
 
         let mut table = Self {
@@ -259,8 +260,8 @@ fn pair(input: &Input<'_>) -> Result<Vec<Element>, Violation> {
             _ => {}
         }
     }
-    pushes.sort_unstable();
-    pops.sort_unstable();
+    sort_by_number_first(&mut pushes, |push| push.0);
+    sort_by_number_first(&mut pops, |pop| pop.0);
 
     if let Some(two) = pushes.windows(2).find(|two| two[0].0 == two[1].0) {
         return Err(Violation::Ambiguous {

@@ -15,7 +15,7 @@ use super::words::Names;
 
 /// Width of a character of the labels, which are of fixed width, and of the sentence, roughly.
 const CHAR: f64 = 7.3;
-const SENTENCE_CHAR: f64 = 8.0;
+const SENTENCE_CHAR: f64 = 9.2;
 const MARGIN: f64 = 16.0;
 const BAR: f64 = 24.0;
 const LANE: f64 = 30.0;
@@ -194,7 +194,8 @@ struct Axis {
 }
 
 impl Axis {
-    fn new(calls: &[Call]) -> Self {
+    /// At least so long, and so that every bar has room for its label.
+    fn new(calls: &[Call], least: f64) -> Self {
         let mut instants: Vec<u64> = calls
             .iter()
             .flat_map(|call| [call.enter(), call.leave()])
@@ -206,7 +207,27 @@ impl Axis {
             places: Vec::new(),
             instants,
         };
-        let mut gaps = vec![STEP; axis.instants.len()];
+        // Two stamps are further apart than a stamp with its own return, which need one label.
+        let stamp = |instant: &u64| instant / 2;
+        let digits = axis
+            .instants
+            .iter()
+            .map(stamp)
+            .max()
+            .unwrap_or(0)
+            .to_string()
+            .len();
+        let apart = STEP.max(digits.min(6) as f64 * 6.8 + 6.0);
+        let mut gaps: Vec<f64> = (axis.instants.iter().skip(1).zip(&axis.instants))
+            .map(|(next, this)| {
+                if stamp(next) == stamp(this) {
+                    STEP
+                } else {
+                    apart
+                }
+            })
+            .chain(axis.instants.last().map(|_| apart))
+            .collect();
         if let Some(last) = gaps.last_mut() {
             *last = 2.0 * STEP;
         }
@@ -228,6 +249,10 @@ impl Axis {
             if more > 0.0 {
                 gaps.iter_mut().for_each(|gap| *gap += more);
             }
+        }
+        let narrow = least / gaps.iter().sum::<f64>().max(1.0);
+        if narrow > 1.0 {
+            gaps.iter_mut().for_each(|gap| *gap *= narrow);
         }
         let mut x = 0.0;
         axis.places.push(x);
@@ -380,14 +405,14 @@ impl fmt::Display for Timeline<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (mut calls, left_out) = self.calls();
         let rows = Self::rows(&mut calls);
-        let axis = Axis::new(&calls);
         let spans = self.spans();
         let labels = rows
             .iter()
             .map(|&(thread, _)| width(&self.thread(thread)))
             .chain(spans.iter().map(|(name, ..)| width(name)));
         let left = MARGIN + labels.fold(4.0 * CHAR, f64::max) + 12.0;
-        let total = (left + axis.length() + MARGIN).max(LEAST_WIDTH);
+        let axis = Axis::new(&calls, LEAST_WIDTH - left - MARGIN);
+        let total = left + axis.length() + MARGIN;
         let sentence = self
             .violation
             .map(|violation| violation.sentence(&self.names))
@@ -452,7 +477,7 @@ impl Page {
             self.y += 14.0;
             writeln!(
                 self.body,
-                "<text x=\"{MARGIN}\" y=\"{:.1}\" font-family=\"system-ui, 'DejaVu Sans', sans-serif\" font-size=\"15\" \
+                "<text x=\"{MARGIN}\" y=\"{:.1}\" font-family=\"system-ui, 'DejaVu Sans', sans-serif\" font-size=\"14\" \
                  font-weight=\"600\">{}</text>",
                 self.y,
                 escape(line)
