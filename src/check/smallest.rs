@@ -383,3 +383,111 @@ fn reduce(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::exhaustive;
+    use super::*;
+    use std::collections::VecDeque;
+
+    /// xorshift*.
+    struct Random(u64);
+
+    impl Random {
+        fn below(&mut self, n: u64) -> u64 {
+            self.0 ^= self.0 >> 12;
+            self.0 ^= self.0 << 25;
+            self.0 ^= self.0 >> 27;
+            (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % n
+        }
+    }
+
+    /// What a queue did one by one, each at an instant of which the stamps around it are drawn: a
+    /// right history.
+    fn right(random: &mut Random) -> (History, Spec) {
+        let capacity = [None, Some(1), Some(2), Some(3)][random.below(4) as usize];
+        let mut queue: VecDeque<u64> = (0..random.below(2)).collect();
+        let mut spec = Spec {
+            capacity,
+            initial: queue.iter().copied().collect(),
+            drained: false,
+        };
+        let (mut closed, mut fresh, mut events) = (false, 100, Vec::new());
+        for n in 1..3 + random.below(7) {
+            let full = Some(queue.len()) == capacity;
+            let op = match random.below(20) {
+                0..8 if closed => Op::PushClosed,
+                0..8 if full => Op::PushFull,
+                0..8 => {
+                    fresh += 1;
+                    queue.push_back(fresh);
+                    Op::Push(fresh)
+                }
+                8..10 => {
+                    queue.pop_front();
+                    Op::PopUnknown
+                }
+                10 => {
+                    closed = true;
+                    Op::Close
+                }
+                11 => Op::PushAbandoned,
+                12 => [Op::PushBusy, Op::PopBusy][random.below(2) as usize],
+                _ => match queue.pop_front() {
+                    Some(value) => Op::Pop(value),
+                    None if closed => Op::PopClosed,
+                    None => Op::PopEmpty,
+                },
+            };
+            let ret = match 10 * n + random.below(25) {
+                _ if op == Op::PopUnknown => super::super::PENDING,
+                _ if op.may_be_pending() && random.below(8) == 0 => super::super::PENDING,
+                ret => ret,
+            };
+            let call = (10 * n).saturating_sub(random.below(25));
+            events.push(Event {
+                thread: n as usize,
+                op,
+                call,
+                ret,
+            });
+        }
+        spec.drained = queue.is_empty();
+        (events.into(), spec)
+    }
+
+    /// The rules of removal: what is left of a right history is right.
+    #[test]
+    fn a_part_of_a_right_history_is_right() {
+        let rounds = if cfg!(miri) { 20 } else { 20_000 };
+        let mut random = Random(1);
+        let (mut right_ones, mut cut) = (0, 0);
+        for _ in 0..rounds {
+            let (history, spec) = right(&mut random);
+            // A Busy may lack its excuse.
+            if exhaustive(&history, &spec).is_err() {
+                continue;
+            }
+            right_ones += 1;
+            let input = Input::new(&history, &spec);
+            let whole: Vec<usize> = (0..input.len()).collect();
+            for _ in 0..8 {
+                let keep = whole
+                    .iter()
+                    .copied()
+                    .filter(|_| random.below(2) == 0)
+                    .collect();
+                let part = close_over(&input, &spec, &whole, keep);
+                cut += usize::from(part.len() < whole.len());
+                let part = Part::of(&input, &spec, &part);
+                assert!(
+                    exhaustive(&part.history, &part.spec).is_ok(),
+                    "{spec:?}\n{:#?}\nleft: {:?}",
+                    history.events(),
+                    part.events
+                );
+            }
+        }
+        assert!(cfg!(miri) || (right_ones > rounds / 2 && cut > 3 * right_ones));
+    }
+}
