@@ -25,7 +25,7 @@ pub(super) fn sort_by_number<T: Copy>(items: &mut Vec<T>, key: impl Fn(&T) -> u6
     let bits = u64::BITS - (most - least).leading_zeros();
     let mut other = items.clone();
     for pass in 0..bits.div_ceil(BITS) {
-        let digit = |item: &T| (key(item) - least >> (pass * BITS)) as usize & ((1 << BITS) - 1);
+        let digit = |item: &T| ((key(item) - least) >> (pass * BITS)) as usize & ((1 << BITS) - 1);
         let mut places = [0; 1 << BITS];
         for item in items.iter() {
             places[digit(item)] += 1;
