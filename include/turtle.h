@@ -1093,12 +1093,15 @@ turtle_status turtle_history_add(struct turtle_history *history,
 /**
  * Checks what was added so far against a queue of this exact capacity (0: without a limit) that was empty at the start.
  *
- * `flags` is 0 or TURTLE_DRAINED. `*fine` is written when there is a verdict; if it is false, turtle_history_text tells
- * what is wrong and turtle_history_draw draws it. Takes O(n log n) time for n calls, a million in about a second.
+ * `flags` is 0 or TURTLE_DRAINED. `*fine` is written when there is a verdict; turtle_history_text tells what was
+ * found. (For the few calls that show an error, and a picture, write the history and run `turtle check` on it.) Takes O(n log n) time for n calls, a million in about a second.
  * Returns TURTLE_OK when there is a verdict, be it good or bad; TURTLE_ERR_INVALID for a history that makes no sense
  * (a value pushed twice, an answer of a call that never returned). Threads: any. Progress: allocates.
  */
-turtle_status turtle_history_check(struct turtle_history *history, size_t capacity, uint32_t flags, bool *fine);
+turtle_status turtle_history_check(struct turtle_history *history,
+                                   size_t capacity,
+                                   uint32_t flags,
+                                   bool *fine);
 
 /**
  * Tells what the last turtle_history_check found: a sentence, then the calls that show it.
@@ -1107,13 +1110,6 @@ turtle_status turtle_history_check(struct turtle_history *history, size_t capaci
  * Threads: any, but none may check meanwhile. Progress: always returns.
  */
 const char *turtle_history_text(const struct turtle_history *history);
-
-/**
- * Draws what the last turtle_history_check found wrong as a timeline, an SVG file: few calls, one row a thread.
- *
- * Returns TURTLE_OK; TURTLE_ERR_INVALID when nothing was found wrong; TURTLE_ERR_IO. Threads: any. Progress: writes.
- */
-turtle_status turtle_history_draw(const struct turtle_history *history, const char *path);
 
 /**
  * Writes what was added so far as JSON lines, which the command `turtle check` reads.

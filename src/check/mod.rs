@@ -138,7 +138,7 @@ pub use violation::{Inside, Violation};
 pub use words::Names;
 
 use answers::Occupancy;
-use sort::{sort_by_number, sort_by_number_first};
+use sort::sort_by_number;
 use table::{Input, NEVER, NONE, Table};
 
 /// The queue that a history is held against.
@@ -293,15 +293,16 @@ fn report(history: &History, table: &Table<'_>, fullest: usize) -> Report {
 
 /// The most calls in flight at once.
 fn overlap(history: &History) -> usize {
-    let mut calls: Vec<_> = history
-        .events()
-        .iter()
-        .map(|e| (e.call, e.ret, e.thread))
-        .collect();
-    sort_by_number_first(&mut calls, |call| call.0);
-    calls.dedup();
-    let mut returns: Vec<u64> = calls.iter().map(|c| c.1).collect();
-    sort_by_number(&mut returns, |&ret| ret);
+    let spec = Spec::default();
+    let input = Input::new(history, &spec);
+    let mut calls: Vec<_> = (0..input.len()).map(|i| (input.enter(i), i, i)).collect();
+    sort_by_number(&mut calls);
+    // Of a batch only the first counts.
+    let mut repeated = vec![false; calls.len()];
+    table::chain(&input, &mut calls, |_, next| repeated[next] = true);
+    calls.retain(|&(_, _, i)| !repeated[i]);
+    let mut returns: Vec<u64> = calls.iter().map(|&(.., i)| input.leave(i)).collect();
+    sort_by_number(&mut returns);
     let (mut returned, mut most) = (0, 0);
     for (begun, &(call, ..)) in calls.iter().enumerate() {
         while returns[returned] < call {

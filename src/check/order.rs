@@ -43,7 +43,7 @@ fn sorted(elements: &[Element], key: impl Fn(&Element) -> u64) -> Vec<(u64, usiz
         .enumerate()
         .map(|(x, e)| (key(e), x))
         .collect();
-    sort_by_number(&mut keys, |key| key.0);
+    sort_by_number(&mut keys);
     keys
 }
 

@@ -2,30 +2,62 @@
 
 /// Bits of one pass, and so the size of its table of counts: 16 KiB, which stays in the first cache.
 const BITS: u32 = 11;
-/// Below this many items comparing is faster.
-const FEW: usize = 512;
+/// Up to so many items are sorted by moving one after the other to its place.
+const FEW: usize = 64;
 
-/// Sorts by `key`; items with equal keys keep their order.
+/// What has a number to be sorted by. (A trait and not a closure: one copy of the code for each
+/// type, which is felt in the size of the C library.)
+pub(super) trait Numbered: Copy {
+    fn number(&self) -> u64;
+}
+
+impl Numbered for u64 {
+    fn number(&self) -> u64 {
+        *self
+    }
+}
+
+impl<A: Copy> Numbered for (u64, A) {
+    fn number(&self) -> u64 {
+        self.0
+    }
+}
+
+impl<A: Copy, B: Copy> Numbered for (u64, A, B) {
+    fn number(&self) -> u64 {
+        self.0
+    }
+}
+
+/// Sorts by the number, of a pair or a triple by the first; those with equal ones keep their order.
 ///
-/// One pass for every 11 bits by which the keys differ, each a walk through all items. Stamps and
+/// One pass for every 11 bits by which the numbers differ, each a walk through all items. Stamps and
 /// numbered values need two or three, where comparing takes twenty.
-pub(super) fn sort_by_number<T: Copy>(items: &mut Vec<T>, key: impl Fn(&T) -> u64) {
-    if items.is_sorted_by_key(&key) {
+#[inline(never)]
+pub(super) fn sort_by_number<T: Numbered>(items: &mut Vec<T>) {
+    if items.is_sorted_by_key(T::number) {
         return;
     }
-    if items.len() < FEW {
-        items.sort_by_key(key);
+    if items.len() <= FEW {
+        for end in 1..items.len() {
+            let item = items[end];
+            let after = |other: &T| other.number() <= item.number();
+            let place = items[..end].partition_point(after);
+            items.copy_within(place..end, place + 1);
+            items[place] = item;
+        }
         return;
     }
     let (mut least, mut most) = (u64::MAX, 0);
     for item in items.iter() {
-        let key = key(item);
-        (least, most) = (least.min(key), most.max(key));
+        let number = item.number();
+        (least, most) = (least.min(number), most.max(number));
     }
     let bits = u64::BITS - (most - least).leading_zeros();
     let mut other = items.clone();
     for pass in 0..bits.div_ceil(BITS) {
-        let digit = |item: &T| ((key(item) - least) >> (pass * BITS)) as usize & ((1 << BITS) - 1);
+        let digit =
+            |item: &T| ((item.number() - least) >> (pass * BITS)) as usize & ((1 << BITS) - 1);
         let mut places = [0; 1 << BITS];
         for item in items.iter() {
             places[digit(item)] += 1;
@@ -47,16 +79,6 @@ pub(super) fn sort_by_number<T: Copy>(items: &mut Vec<T>, key: impl Fn(&T) -> u6
     }
 }
 
-/// Sorts wholly, by a number first: `key` must agree with the order of the items.
-pub(super) fn sort_by_number_first<T: Copy + Ord>(items: &mut Vec<T>, key: impl Fn(&T) -> u64) {
-    sort_by_number(items, &key);
-    for run in items.chunk_by_mut(|a, b| key(a) == key(b)) {
-        if run.len() > 1 {
-            run.sort_unstable();
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,6 +89,8 @@ mod tests {
         for (len, range) in [
             (0, 1),
             (1, 1),
+            (60, 50),
+            (60, 5),
             (300, 50),
             (5000, 7),
             (5000, 3000),
@@ -83,10 +107,7 @@ mod tests {
                     .collect();
                 let mut expected = items.clone();
                 expected.sort();
-                sort_by_number(&mut items, |item| item.0);
-                assert_eq!(items, expected);
-                items.reverse();
-                sort_by_number_first(&mut items, |item| item.0);
+                sort_by_number(&mut items);
                 assert_eq!(items, expected);
             }
         }

@@ -13,7 +13,7 @@
 //!   before a given instant are the elements that went in first.
 
 use super::history::{Event, INITIAL, Op, PENDING};
-use super::sort::{sort_by_number, sort_by_number_first};
+use super::sort::sort_by_number;
 use super::violation::{Inside, Violation};
 use super::{History, Spec};
 
@@ -160,7 +160,7 @@ impl<'a> Table<'a> {
             .enumerate()
             .map(|(x, e)| (input.enter(e.push), e.push, x))
             .collect();
-        sort_by_number(&mut pushes, |push| push.0);
+        sort_by_number(&mut pushes);
         let happened = happened(&input, &all, &mut pushes);
 
         // What nobody popped and an unknown pop may have taken is left out of the batch order: the
@@ -171,7 +171,7 @@ impl<'a> Table<'a> {
             .filter(|(_, e)| e.pop != NONE)
             .map(|(x, e)| (input.enter(e.pop), e.pop, x))
             .collect();
-        sort_by_number(&mut pops, |pop| pop.0);
+        sort_by_number(&mut pops);
         chain(&input, &mut pops, |x, y| all[x].next_take = y);
 
         let mut table = Self {
@@ -260,8 +260,8 @@ fn pair(input: &Input<'_>) -> Result<Vec<Element>, Violation> {
             _ => {}
         }
     }
-    sort_by_number_first(&mut pushes, |push| push.0);
-    sort_by_number_first(&mut pops, |pop| pop.0);
+    sort_by_number(&mut pushes);
+    sort_by_number(&mut pops);
 
     if let Some(two) = pushes.windows(2).find(|two| two[0].0 == two[1].0) {
         return Err(Violation::Ambiguous {
@@ -316,7 +316,7 @@ fn pair(input: &Input<'_>) -> Result<Vec<Element>, Violation> {
 type Member = (u64, usize, usize);
 
 /// Calls `link` for every two neighbours of a batch. `sorted` is sorted by call instant.
-fn chain(input: &Input<'_>, sorted: &mut [Member], mut link: impl FnMut(usize, usize)) {
+pub(super) fn chain(input: &Input<'_>, sorted: &mut [Member], mut link: impl FnMut(usize, usize)) {
     for run in sorted.chunk_by_mut(|a, b| a.0 == b.0) {
         if run.len() < 2 {
             continue;

@@ -8,10 +8,10 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
-use super::Smallest;
-use super::history::{Event, INITIAL, Op, PENDING};
+use super::history::{Event, History, INITIAL, Op, PENDING};
 use super::violation::{Inside, Violation};
 use super::words::Names;
+use super::{Smallest, Spec};
 
 /// Width of a character of the labels, which are of fixed width, and of the sentence, roughly.
 const CHAR: f64 = 7.3;
@@ -32,6 +32,8 @@ const PALE: &str = "#d5d5d5";
 const PUSH: &str = "#0072b2";
 const POP: &str = "#f0c14b";
 const CLOSE: &str = "#cfcfcf";
+/// Text that is not the point, still dark enough to be read.
+const FAINT: &str = "#555555";
 const WRONG: &str = "#c43c00";
 
 /// Draws operations as a timeline; [`Display`](fmt::Display) writes the SVG.
@@ -47,6 +49,8 @@ const WRONG: &str = "#c43c00";
 pub struct Timeline<'a> {
     events: Vec<Event>,
     violation: Option<&'a Violation>,
+    /// What is drawn as usual if not everything is.
+    strong: Option<&'a [Event]>,
     names: Names<'a>,
     unit: &'a str,
     limit: usize,
@@ -58,6 +62,7 @@ impl<'a> Timeline<'a> {
         Self {
             events: events.to_vec(),
             violation: None,
+            strong: None,
             names: Names::default(),
             unit: "",
             limit: 60,
@@ -66,16 +71,20 @@ impl<'a> Timeline<'a> {
 
     /// The smallest part of a wrong history, with what is wrong in it.
     pub fn of(small: &'a Smallest) -> Self {
-        let initial = small.spec.initial.iter().map(|&value| Event {
-            thread: INITIAL,
-            op: Op::Push(value),
-            call: 0,
-            ret: 0,
-        });
-        let events: Vec<Event> = initial
+        let events: Vec<Event> = initial(&small.spec)
             .chain(small.history.events().iter().copied())
             .collect();
         Self::new(&events).violation(&small.violation)
+    }
+
+    /// The smallest part of a wrong history among all of its calls, which are drawn pale. For short
+    /// histories: what else went on often tells why it went wrong.
+    pub fn among(small: &'a Smallest, whole: &History, spec: &Spec) -> Self {
+        let mut timeline = Self::of(small);
+        let initial = initial(spec);
+        timeline.events = initial.chain(whole.events().iter().copied()).collect();
+        timeline.strong = Some(small.history.events());
+        timeline
     }
 
     /// Says what is wrong, in a sentence at the top, and marks it.
@@ -102,11 +111,22 @@ impl<'a> Timeline<'a> {
     }
 }
 
+/// The elements inside from the start, as events.
+fn initial(spec: &Spec) -> impl Iterator<Item = Event> {
+    spec.initial.iter().map(|&value| Event {
+        thread: INITIAL,
+        op: Op::Push(value),
+        call: 0,
+        ret: 0,
+    })
+}
+
 /// One call: an event, or the events of one batch.
 struct Call {
     event: Event,
     label: String,
     wrong: bool,
+    pale: bool,
     lane: usize,
 }
 
@@ -333,9 +353,12 @@ impl Timeline<'_> {
         let mut calls: Vec<Call> = groups
             .into_iter()
             .map(|group| Call {
-                event: group[0],
                 label: self.label(&group.iter().map(|event| event.op).collect::<Vec<_>>()),
                 wrong: culprit.is_some_and(|culprit| group.contains(&culprit)),
+                pale: (self.strong).is_some_and(|strong| {
+                    group[0].thread != INITIAL && !group.iter().any(|event| strong.contains(event))
+                }),
+                event: group[0],
                 lane: 0,
             })
             .collect();
@@ -518,12 +541,19 @@ impl Page {
         );
         let y = self.y + LANE * call.lane as f64;
         let (fill, ink) = match call.event.op {
+            Op::Push(_) if call.pale => ("#cfe3f0", FAINT),
+            Op::Pop(_) if call.pale => ("#fbf0d2", FAINT),
+            _ if call.pale => ("#ffffff", FAINT),
             Op::Push(_) => (PUSH, "#ffffff"),
             Op::Pop(_) => (POP, INK),
             Op::Close => (CLOSE, INK),
             _ => ("#ffffff", INK),
         };
-        let (stroke, thick) = if call.wrong { (WRONG, 3.0) } else { (INK, 1.0) };
+        let (stroke, thick) = match call {
+            Call { wrong: true, .. } => (WRONG, 3.0),
+            Call { pale: true, .. } => ("#a5a5a5", 1.0),
+            _ => (INK, 1.0),
+        };
         let what = match call.event.thread {
             INITIAL => format!("{}, inside from the start", call.label),
             thread => {
@@ -691,6 +721,9 @@ impl Page {
         if calls.iter().any(|call| call.wrong) {
             words.push("(!) is what is wrong.".to_owned());
         }
+        if calls.iter().any(|call| call.pale) {
+            words.push("It can be seen without the pale ones.".to_owned());
+        }
         if spans {
             words.push("A line is how long an element was inside for certain.".to_owned());
         }
@@ -712,7 +745,7 @@ impl Page {
             writeln!(
                 self.body,
                 "<text x=\"{MARGIN}\" y=\"{:.1}\" font-family=\"system-ui, 'DejaVu Sans', sans-serif\" font-size=\"11\" \
-                 fill=\"#555555\">{}</text>",
+                 fill=\"{FAINT}\">{}</text>",
                 self.y,
                 escape(&line)
             )?;

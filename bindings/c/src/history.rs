@@ -14,9 +14,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use turtle_buffers::check::{
-    Event, History, Names, Op, PENDING, Smallest, Spec, Timeline, check, smallest,
-};
+use turtle_buffers::check::{Event, History, Names, Op, PENDING, Spec, check};
 
 use crate::boundary::{Refused, guard, guard_or, invalid, refuse, usable};
 use crate::status::{TURTLE_ERR_INVALID, TURTLE_ERR_IO, turtle_status};
@@ -59,17 +57,11 @@ pub struct turtle_history {
     clock: AtomicU64,
     /// By thread, so that threads hardly ever wait for each other; within one the order counts.
     events: [Mutex<Vec<Event>>; LISTS],
-    found: Mutex<Found>,
+    /// What the last check found.
+    found: Mutex<CString>,
 }
 
 const LISTS: usize = 64;
-
-/// What the last check found.
-#[derive(Debug, Default)]
-struct Found {
-    text: CString,
-    small: Option<Smallest>,
-}
 
 /// A poisoned lock only says that a panic stopped at the boundary; a list of events is whole.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -240,8 +232,8 @@ pub unsafe extern "C" fn turtle_history_add(
 
 /// Checks what was added so far against a queue of this exact capacity (0: without a limit) that was empty at the start.
 ///
-/// `flags` is 0 or TURTLE_DRAINED. `*fine` is written when there is a verdict; if it is false, turtle_history_text tells
-/// what is wrong and turtle_history_draw draws it. Takes O(n log n) time for n calls, a million in about a second.
+/// `flags` is 0 or TURTLE_DRAINED. `*fine` is written when there is a verdict; turtle_history_text tells what was
+/// found. (For the few calls that show an error, and a picture, write the history and run `turtle check` on it.) Takes O(n log n) time for n calls, a million in about a second.
 /// Returns TURTLE_OK when there is a verdict, be it good or bad; TURTLE_ERR_INVALID for a history that makes no sense
 /// (a value pushed twice, an answer of a call that never returned). Threads: any. Progress: allocates.
 #[unsafe(no_mangle)]
@@ -258,32 +250,21 @@ pub unsafe extern "C" fn turtle_history_check(
         // SAFETY: the caller's promise.
         let history = unsafe { self::history(history)? };
         let (events, spec) = (history.all(), spec(capacity, flags)?);
-        let found = match check(&events, &spec) {
-            Ok(report) => Found {
-                text: text(format!("fine: {report}")),
-                small: None,
-            },
+        let (is_fine, text) = match check(&events, &spec) {
+            Ok(report) => (true, format!("fine: {report}")),
             Err(violation) if violation.is_fault_of_recording() => {
                 return Err(refuse(TURTLE_ERR_INVALID, violation.to_string()));
             }
             Err(violation) => {
-                let small = smallest(&events, &spec, &violation);
-                let sentence = small.violation.sentence(&Names::default());
-                Found {
-                    text: text(format!("{sentence}\n{}", small.violation)),
-                    small: Some(small),
-                }
+                let sentence = violation.sentence(&Names::default());
+                (false, format!("{sentence}\n{violation}"))
             }
         };
         // SAFETY: checked above.
-        unsafe { fine.write(found.small.is_none()) };
-        *lock(&history.found) = found;
+        unsafe { fine.write(is_fine) };
+        *lock(&history.found) = CString::new(text).unwrap_or_default();
         Ok(())
     })
-}
-
-fn text(text: String) -> CString {
-    CString::new(text).unwrap_or_default()
 }
 
 /// Tells what the last turtle_history_check found: a sentence, then the calls that show it.
@@ -295,28 +276,7 @@ pub unsafe extern "C" fn turtle_history_text(history: *const turtle_history) -> 
     let empty = c"".as_ptr();
     guard_or(empty, || {
         // SAFETY: the caller's promise.
-        unsafe { self::history(history) }
-            .map_or(empty, |history| lock(&history.found).text.as_ptr())
-    })
-}
-
-/// Draws what the last turtle_history_check found wrong as a timeline, an SVG file: few calls, one row a thread.
-///
-/// Returns TURTLE_OK; TURTLE_ERR_INVALID when nothing was found wrong; TURTLE_ERR_IO. Threads: any. Progress: writes.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn turtle_history_draw(
-    history: *const turtle_history,
-    path: *const c_char,
-) -> turtle_status {
-    guard(|| {
-        // SAFETY: the caller's promise.
-        let (history, path) = unsafe { (self::history(history)?, file_of(path)?) };
-        let found = lock(&history.found);
-        let Some(small) = &found.small else {
-            return Err(invalid("the last turtle_history_check found nothing wrong"));
-        };
-        std::fs::write(path, Timeline::of(small).to_string())
-            .map_err(|error| could_not(path, error))
+        unsafe { self::history(history) }.map_or(empty, |history| lock(&history.found).as_ptr())
     })
 }
 

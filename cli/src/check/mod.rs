@@ -37,7 +37,8 @@ pub(crate) struct Arguments {
     /// Everything was popped in the end: an element that never came out is lost.
     #[arg(long)]
     drained: bool,
-    /// Draw the operations that show the error, as SVG. Of a right history nothing is drawn.
+    /// Draw the operations that show the error, as SVG; of a short history the others too, in pale
+    /// colours. Of a right history nothing is drawn.
     #[arg(long, value_name = "OUT")]
     svg: Option<PathBuf>,
     /// Print one JSON object instead of text.
@@ -56,6 +57,9 @@ First line:    {\"history\":1,\"capacity\":64,\"initial\":[1,2],\"drained\":true
 Examples:
   turtle check history.jsonl --capacity 64
   my-test | turtle check - --unbounded --svg error.svg";
+
+/// The most operations that are all drawn.
+const SHORT: usize = 30;
 
 /// How long the two halves of the work took.
 struct Times {
@@ -79,8 +83,7 @@ impl Times {
     }
 }
 
-fn read(arguments: &Arguments) -> Result<Input, Fail> {
-    let name = arguments.file.display();
+fn read(arguments: &Arguments, name: &str) -> Result<Input, Fail> {
     let tell = |operations: usize| eprintln!("turtle: {operations} operations read so far");
     let outcome = if arguments.file.as_os_str() == "-" {
         Input::read(io::stdin().lock(), tell)
@@ -139,10 +142,12 @@ fn draw(input: &Input, small: &Smallest) -> String {
         value: &value,
         thread: &thread,
     };
-    Timeline::of(small)
-        .names(names)
-        .unit(&input.unit)
-        .to_string()
+    let timeline = if input.history.len() <= SHORT {
+        Timeline::among(small, &input.history, &input.spec)
+    } else {
+        Timeline::of(small)
+    };
+    timeline.names(names).unit(&input.unit).to_string()
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Fail> {
@@ -163,7 +168,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Fail> {
         file => file.display().to_string(),
     };
     let begun = Instant::now();
-    let input = read(arguments)?;
+    let input = read(arguments, &name)?;
     let read = begun.elapsed();
     let operations = input.history.len();
     if read > Duration::from_secs(2) {
