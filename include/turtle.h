@@ -138,7 +138,7 @@
 #define TURTLE_PENDING UINT64_MAX
 
 /**
- * For turtle_history_check: everything was popped in the end, so an element that never came out is lost.
+ * For turtle_history_write: everything was popped in the end, so an element that never came out is lost.
  */
 #define TURTLE_DRAINED 1
 
@@ -208,8 +208,8 @@ typedef struct turtle_buffer turtle_buffer;
 typedef struct turtle_consumer turtle_consumer;
 
 /**
- * Recorded calls of a queue, be it of this library or not: is there an order of them, each at one instant between its
- * call and its return, in which a simple queue gives the same answers? docs/checking.md explains it.
+ * Recorded calls of a queue, be it of this library or not. The command `turtle check` reads what turtle_history_write
+ * wrote and says whether every answer was right, and if not, which few calls show it; docs/checking.md explains it.
  *
  * Number the elements: each pushed value must be different.
  */
@@ -1091,30 +1091,10 @@ turtle_status turtle_history_add(struct turtle_history *history,
                                  uint64_t ret);
 
 /**
- * Checks what was added so far against a queue of this exact capacity (0: without a limit) that was empty at the start.
- *
- * `flags` is 0 or TURTLE_DRAINED. `*fine` is written when there is a verdict; turtle_history_text tells what was
- * found. (For the few calls that show an error, and a picture, write the history and run `turtle check` on it.) Takes O(n log n) time for n calls, a million in about a second.
- * Returns TURTLE_OK when there is a verdict, be it good or bad; TURTLE_ERR_INVALID for a history that makes no sense
- * (a value pushed twice, an answer of a call that never returned). Threads: any. Progress: allocates.
- */
-turtle_status turtle_history_check(struct turtle_history *history,
-                                   size_t capacity,
-                                   uint32_t flags,
-                                   bool *fine);
-
-/**
- * Tells what the last turtle_history_check found: a sentence, then the calls that show it.
- *
- * Answers never null; an empty text before a check. It stays until the next check or turtle_history_free.
- * Threads: any, but none may check meanwhile. Progress: always returns.
- */
-const char *turtle_history_text(const struct turtle_history *history);
-
-/**
  * Writes what was added so far as JSON lines, which the command `turtle check` reads.
  *
- * `capacity` and `flags` are those of turtle_history_check, and go into the first line.
+ * The first line says what the queue is: its exact `capacity` (0: without a limit), and with TURTLE_DRAINED in `flags`
+ * that everything was popped in the end. A file of that name is replaced.
  * Returns TURTLE_OK, TURTLE_ERR_INVALID or TURTLE_ERR_IO. Threads: any. Progress: writes.
  */
 turtle_status turtle_history_write(const struct turtle_history *history,

@@ -1,4 +1,6 @@
-//! Recorded histories of any queue, checked or written down.
+//! Recorded histories of any queue, written down for `turtle check`.
+//!
+//! The checker itself is not in this library: it would make it a tenth larger, for tests only.
 
 // The clock watches queues, it is no part of one.
 #![allow(
@@ -6,7 +8,7 @@
     reason = "a checker's clock, not shared state of a ring"
 )]
 
-use std::ffi::{CStr, CString, OsStr, c_char};
+use std::ffi::{CStr, OsStr, c_char};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -14,15 +16,15 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use turtle_buffers::check::{Event, History, Names, Op, PENDING, Spec, check};
+use turtle_buffers::check::{Event, History, Op, PENDING, Spec};
 
 use crate::boundary::{Refused, guard, guard_or, invalid, refuse, usable};
-use crate::status::{TURTLE_ERR_INVALID, TURTLE_ERR_IO, turtle_status};
+use crate::status::{TURTLE_ERR_IO, turtle_status};
 
 /// The return stamp of a call that never returned.
 pub const TURTLE_PENDING: u64 = u64::MAX;
 
-/// For turtle_history_check: everything was popped in the end, so an element that never came out is lost.
+/// For turtle_history_write: everything was popped in the end, so an element that never came out is lost.
 pub const TURTLE_DRAINED: u32 = 1;
 
 /// Operation of a history: the value was accepted; with TURTLE_PENDING: it may have been.
@@ -48,8 +50,8 @@ pub const TURTLE_OP_POP_UNKNOWN: u32 = 9;
 /// Operation of a history: the queue was closed.
 pub const TURTLE_OP_CLOSE: u32 = 10;
 
-/// Recorded calls of a queue, be it of this library or not: is there an order of them, each at one instant between its
-/// call and its return, in which a simple queue gives the same answers? docs/checking.md explains it.
+/// Recorded calls of a queue, be it of this library or not. The command `turtle check` reads what turtle_history_write
+/// wrote and says whether every answer was right, and if not, which few calls show it; docs/checking.md explains it.
 ///
 /// Number the elements: each pushed value must be different.
 #[derive(Debug)]
@@ -57,8 +59,6 @@ pub struct turtle_history {
     clock: AtomicU64,
     /// By thread, so that threads hardly ever wait for each other; within one the order counts.
     events: [Mutex<Vec<Event>>; LISTS],
-    /// What the last check found.
-    found: Mutex<CString>,
 }
 
 const LISTS: usize = 64;
@@ -155,7 +155,6 @@ pub unsafe extern "C" fn turtle_history_new(out: *mut *mut turtle_history) -> tu
         let new = turtle_history {
             clock: AtomicU64::new(0),
             events: std::array::from_fn(|_| Mutex::default()),
-            found: Mutex::default(),
         };
         // SAFETY: checked above.
         unsafe { out.write(Box::into_raw(Box::new(new))) };
@@ -220,6 +219,15 @@ pub unsafe extern "C" fn turtle_history_add(
                 "ret is smaller than call: the return is before the call",
             ));
         }
+        let pending = matches!(
+            op,
+            Op::Push(_) | Op::PushAbandoned | Op::Pop(_) | Op::PopUnknown | Op::Close
+        );
+        if ret == PENDING && !pending {
+            return Err(invalid(
+                "a call that never returned has no answer; a pop of this kind is TURTLE_OP_POP_UNKNOWN",
+            ));
+        }
         lock(&history.events[thread as usize % LISTS]).push(Event {
             thread: thread as usize,
             op,
@@ -230,59 +238,10 @@ pub unsafe extern "C" fn turtle_history_add(
     })
 }
 
-/// Checks what was added so far against a queue of this exact capacity (0: without a limit) that was empty at the start.
-///
-/// `flags` is 0 or TURTLE_DRAINED. `*fine` is written when there is a verdict; turtle_history_text tells what was
-/// found. (For the few calls that show an error, and a picture, write the history and run `turtle check` on it.) Takes O(n log n) time for n calls, a million in about a second.
-/// Returns TURTLE_OK when there is a verdict, be it good or bad; TURTLE_ERR_INVALID for a history that makes no sense
-/// (a value pushed twice, an answer of a call that never returned). Threads: any. Progress: allocates.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn turtle_history_check(
-    history: *mut turtle_history,
-    capacity: usize,
-    flags: u32,
-    fine: *mut bool,
-) -> turtle_status {
-    guard(|| {
-        if fine.is_null() {
-            return Err(invalid("fine is null; pass the address of a variable"));
-        }
-        // SAFETY: the caller's promise.
-        let history = unsafe { self::history(history)? };
-        let (events, spec) = (history.all(), spec(capacity, flags)?);
-        let (is_fine, text) = match check(&events, &spec) {
-            Ok(report) => (true, format!("fine: {report}")),
-            Err(violation) if violation.is_fault_of_recording() => {
-                return Err(refuse(TURTLE_ERR_INVALID, violation.to_string()));
-            }
-            Err(violation) => {
-                let sentence = violation.sentence(&Names::default());
-                (false, format!("{sentence}\n{violation}"))
-            }
-        };
-        // SAFETY: checked above.
-        unsafe { fine.write(is_fine) };
-        *lock(&history.found) = CString::new(text).unwrap_or_default();
-        Ok(())
-    })
-}
-
-/// Tells what the last turtle_history_check found: a sentence, then the calls that show it.
-///
-/// Answers never null; an empty text before a check. It stays until the next check or turtle_history_free.
-/// Threads: any, but none may check meanwhile. Progress: always returns.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn turtle_history_text(history: *const turtle_history) -> *const c_char {
-    let empty = c"".as_ptr();
-    guard_or(empty, || {
-        // SAFETY: the caller's promise.
-        unsafe { self::history(history) }.map_or(empty, |history| lock(&history.found).as_ptr())
-    })
-}
-
 /// Writes what was added so far as JSON lines, which the command `turtle check` reads.
 ///
-/// `capacity` and `flags` are those of turtle_history_check, and go into the first line.
+/// The first line says what the queue is: its exact `capacity` (0: without a limit), and with TURTLE_DRAINED in `flags`
+/// that everything was popped in the end. A file of that name is replaced.
 /// Returns TURTLE_OK, TURTLE_ERR_INVALID or TURTLE_ERR_IO. Threads: any. Progress: writes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn turtle_history_write(
