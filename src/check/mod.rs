@@ -4,7 +4,7 @@
 //!
 //! The tests of this crate use it on its own rings; it works for any queue, in any language that
 //! can write down four numbers a call. Record with a [`Recorder`], or build [`Event`]s from your
-//! own clock; then [`check`] takes O(n log n) time for n events, a million in about a second.
+//! own clock; then [`check`] takes O(n log n) time for n events, more than a million a second.
 //!
 //! ```
 //! use std::collections::VecDeque;

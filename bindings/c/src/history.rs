@@ -1,6 +1,6 @@
 //! Recorded histories of any queue, written down for `turtle check`.
 //!
-//! The checker itself is not in this library: it would make it a tenth larger, for tests only.
+//! The checker itself is not in this library: it would be code for tests in every program.
 
 // The clock watches queues, it is no part of one.
 #![allow(

@@ -91,7 +91,7 @@ typedef struct {
 enum { EACH = 1000, THREADS = 4 };
 
 static void *record(void *argument) {
-    recorder *me = argument;
+    recorder *me = (recorder *)argument;
     uint64_t n;
     for (n = 0; n < EACH; n++) {
         uint64_t call = turtle_history_now(me->history);
