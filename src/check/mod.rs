@@ -295,16 +295,22 @@ fn report(history: &History, table: &Table<'_>, fullest: usize) -> Report {
 fn overlap(history: &History) -> usize {
     let spec = Spec::default();
     let input = Input::new(history, &spec);
-    let mut calls: Vec<_> = (0..input.len()).map(|i| (input.enter(i), i, i)).collect();
+    let mut calls: Vec<u64> = (0..input.len()).map(|i| input.enter(i)).collect();
+    let mut returns: Vec<u64> = (0..input.len()).map(|i| input.leave(i)).collect();
     sort_by_number(&mut calls);
-    // Of a batch only the first counts.
-    let mut repeated = vec![false; calls.len()];
-    table::chain(&input, &mut calls, |_, next| repeated[next] = true);
-    calls.retain(|&(_, _, i)| !repeated[i]);
-    let mut returns: Vec<u64> = calls.iter().map(|&(.., i)| input.leave(i)).collect();
+    if calls.windows(2).any(|two| two[0] == two[1]) {
+        // Perhaps batches, of which only the first member counts.
+        let mut members: Vec<_> = (0..input.len()).map(|i| (input.enter(i), i, i)).collect();
+        sort_by_number(&mut members);
+        let mut repeated = vec![false; members.len()];
+        table::chain(&input, &mut members, |_, next| repeated[next] = true);
+        members.retain(|&(_, _, i)| !repeated[i]);
+        calls = members.iter().map(|member| member.0).collect();
+        returns = members.iter().map(|&(.., i)| input.leave(i)).collect();
+    }
     sort_by_number(&mut returns);
     let (mut returned, mut most) = (0, 0);
-    for (begun, &(call, ..)) in calls.iter().enumerate() {
+    for (begun, &call) in calls.iter().enumerate() {
         while returns[returned] < call {
             returned += 1;
         }
