@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the targets need and the machine lacks: deps.sh [--list] GROUP…
-# Groups: rust lint install test demo bench wheel, or all. Says what is missing before it touches anything.
+# Groups: rust lint install test proofs demo bench wheel, or all. Says what is missing before it touches anything.
 # --list stops there, and answers 1 when something is missing.
 
 # shellcheck source=scripts/lib.sh
@@ -26,6 +26,10 @@ test     cmd:readelf                                 binutils
 test     cmd:luajit                                  luajit
 test     hdr:boost/lockfree/queue.hpp                libboost-dev
 test     cmd:shellcheck                              shellcheck
+proofs   cmd:coqc                                    coq
+proofs   cmd:ocamlfind                               ocaml-findlib
+proofs   cmd:ocamlopt                                ocaml-nox
+proofs   cmd:make                                    make
 demo     cmd:g++                                     g++
 demo     cmd:strip                                   binutils
 bench    cmd:g++                                     g++
@@ -54,13 +58,13 @@ for word in "$@"; do
     --list) list_only=1 answer=1 ;;
     all)
         answer=1
-        groups+=(rust lint install test demo bench wheel)
+        groups+=(rust lint install test proofs demo bench wheel)
         ;;
-    rust | lint | install | test | demo | bench | wheel) groups+=("$word") ;;
-    *) die "unknown group '$word' (rust lint install test demo bench wheel all)" ;;
+    rust | lint | install | test | proofs | demo | bench | wheel) groups+=("$word") ;;
+    *) die "unknown group '$word' (rust lint install test proofs demo bench wheel all)" ;;
     esac
 done
-[ ${#groups[@]} -gt 0 ] || die "which group? (rust lint install test demo bench wheel all)"
+[ ${#groups[@]} -gt 0 ] || die "which group? (rust lint install test proofs demo bench wheel all)"
 
 wanted() {
     local group

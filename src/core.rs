@@ -5,7 +5,7 @@
 mod places;
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
-use std::ffi::c_void;
+use std::ffi::{OsString, c_void};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
@@ -203,7 +203,7 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
         dropper: Option<Dropper>,
     ) -> Result<Self, BuildError> {
         let capacity = options.capacity;
-        let geometry = geometry_of(options, capacity, options.participants()?, shape, false);
+        let geometry = geometry_of(options, capacity, options.participants()?, shape, false)?;
         let (layout, engine_at) = whole(maker, &geometry)?;
         // SAFETY: the layout has a size above zero.
         let Some(base) = NonNull::new(unsafe { alloc_zeroed(layout) }) else {
@@ -236,7 +236,7 @@ impl<Sh: Shape, R: RawRing<Sh>> Core<Sh, R> {
         let name = options.path.as_deref().expect("the caller saw a path");
         let keeps_records = maker.strategy.traits().records;
         let asked = |capacity: usize, participants: Option<usize>| -> Result<_, BuildError> {
-            let geometry = geometry_of(options, capacity, participants, shape, true);
+            let geometry = geometry_of(options, capacity, participants, shape, true)?;
             let (layout, engine_at) = whole(maker, &geometry)?;
             #[allow(clippy::cast_possible_truncation)] // at most `MAX_THREADS`
             let head = Head {
@@ -954,13 +954,33 @@ fn geometry_of<Sh: Shape>(
     participants: Option<usize>,
     shape: Sh,
     shared: bool,
-) -> Geometry<Sh> {
+) -> Result<Geometry<Sh>, BuildError> {
     let usual = Geometry::new(capacity, shape, shared);
-    Geometry {
+    let patience = match options.patience {
+        Some(attempts) => attempts,
+        None => patience_of_the_process()?.unwrap_or(usual.patience),
+    };
+    Ok(Geometry {
         participants: participants.unwrap_or(usual.participants),
-        patience: options.patience.unwrap_or(usual.patience),
+        patience,
         ..usual
-    }
+    })
+}
+
+/// `TURTLE_PATIENCE`, read once: for services that cannot be changed, and so that
+/// any test can be run on the slow path.
+fn patience_of_the_process() -> Result<Option<u32>, BuildError> {
+    static SAID: OnceLock<Option<OsString>> = OnceLock::new();
+    let Some(said) = SAID.get_or_init(|| std::env::var_os("TURTLE_PATIENCE")) else {
+        return Ok(None);
+    };
+    let number = said.to_str().and_then(|said| said.parse().ok());
+    number.map(Some).ok_or_else(|| {
+        BuildError::Invalid(format!(
+            "TURTLE_PATIENCE is {said:?}; it must be 0 to {} attempts",
+            u32::MAX
+        ))
+    })
 }
 
 /// The participants of a ring that is there, of an engine with records.

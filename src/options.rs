@@ -46,8 +46,9 @@ pub struct Options {
     /// for. Others ignore it.
     pub max_threads: u32,
     /// Attempts that a call of such an engine makes before it lets others help;
-    /// 0: it asks at once. `None`: the engine's choice. It is of this process,
-    /// not of the ring: it makes calls faster or slower, never different.
+    /// 0: it asks at once. `None`: what `TURTLE_PATIENCE` in the environment
+    /// says, else the engine's choice. It is of this process, not of the ring:
+    /// it makes calls faster or slower, never different.
     pub patience: Option<u32>,
 }
 

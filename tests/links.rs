@@ -199,6 +199,60 @@ macro_rules! step_tables {
 }
 turtle_buffers::for_each_strategy!(step_tables);
 
+/// The words in capitals of a piece of a proof, such as steps have for names.
+fn capitals(text: &str) -> Vec<&str> {
+    text.split(|c: char| !(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'))
+        .filter(|word| word.len() > 2 && word.chars().any(|c| c.is_ascii_uppercase()))
+        .collect()
+}
+
+/// A model spells its steps as the code does, in the order of the table, and says
+/// which of them it has not.
+#[test]
+fn models_spell_their_steps_as_the_code_does() {
+    let mut models = 0;
+    for strategy in Strategy::ALL {
+        let path = format!("proofs/{strategy}/Model.v");
+        if !root().join(&path).exists() {
+            continue;
+        }
+        models += 1;
+        let source = read(&path);
+        let steps = source.split_once("Inductive step :=").expect("its steps").1;
+        let modelled = capitals(steps.split_once('.').expect("an end").0);
+        let missing = source.split_once("(* Not in the model:");
+        let missing = capitals(missing.map_or("", |(_, list)| list.split_once("*)").unwrap().0));
+        let mut left = modelled.iter().peekable();
+        for step in strategy.traits().steps {
+            if left.peek() == Some(&&step.name()) {
+                left.next();
+                assert!(
+                    !missing.contains(&step.name()),
+                    "{path}: {} twice",
+                    step.name()
+                );
+            } else {
+                assert!(
+                    missing.contains(&step.name()),
+                    "{path}: where is {}?",
+                    step.name()
+                );
+            }
+        }
+        let rest: Vec<_> = left.collect();
+        assert!(
+            rest.is_empty(),
+            "{path}: no such steps, or out of order: {rest:?}"
+        );
+        let steps = strategy.traits().steps;
+        let unknown = missing
+            .iter()
+            .find(|name| steps.iter().all(|s| s.name() != **name));
+        assert_eq!(unknown, None, "{path}: no step of the code");
+    }
+    assert!(models >= 3, "{models} models");
+}
+
 #[test]
 fn module_docs_have_their_sections_in_order() {
     for strategy in Strategy::ALL {

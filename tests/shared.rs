@@ -87,6 +87,7 @@ fn child_entry() {
         "churn" => places::churn(&name),
         "sit" => places::sit(&name),
         "fork-places" => places::fork_places(&name),
+        "patience" => places::patience(),
         "push-until-killed" => push_until_killed(&name),
         other => panic!("no case {other}"),
     }

@@ -70,6 +70,12 @@ pub(super) fn names(step: super::Step) {
     simulated(|machine| machine.step(step.name()));
 }
 
+/// The core that runs, in a simulation.
+#[cfg(turtle_trace)]
+pub(super) fn core() -> Option<u32> {
+    simulated(|machine| machine.core())
+}
+
 pub(super) fn fence(order: Ordering) {
     if order == Ordering::SeqCst {
         simulated(|machine| machine.fences());

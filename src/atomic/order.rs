@@ -129,12 +129,34 @@ pub struct Weakened;
 // Not a shared word of any algorithm: which step to weaken, set between runs.
 static WEAKENED: std::sync::Mutex<Option<Step>> = std::sync::Mutex::new(None);
 
+// And which steps have come by while none was.
+static COME_BY: std::sync::Mutex<Vec<Step>> = std::sync::Mutex::new(Vec::new());
+
 impl Weakened {
     /// Chooses the step whose ordering is dropped from now on; `None` for none.
     pub fn choose(step: Option<Step>) {
         *WEAKENED
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner) = step;
+    }
+
+    /// The steps that have come by while none was weakened: a client can miss
+    /// the ordering of no other.
+    #[must_use]
+    pub fn come_by() -> Vec<Step> {
+        COME_BY
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clone()
+    }
+
+    fn note(step: Step) {
+        let mut all = COME_BY
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        if !all.contains(&step) {
+            all.push(step);
+        }
     }
 }
 
@@ -143,6 +165,9 @@ impl Profile for Weakened {
         let chosen = *WEAKENED
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
+        if chosen.is_none() {
+            Self::note(step);
+        }
         if chosen == Some(step) {
             Ordering::Relaxed
         } else {

@@ -68,7 +68,8 @@ thread_local! {
     static BETWEEN: Cell<Option<Between>> = const { Cell::new(None) };
 }
 
-/// Names the calling thread in the trace and starts recording it.
+/// Names the calling thread in the trace and starts recording it. In a
+/// simulation (`--cfg turtle_cost`, too) the cores have their own numbers.
 pub fn set_thread(thread: u32) {
     THREAD.with(|t| t.set(Some(thread)));
 }
@@ -123,10 +124,24 @@ pub(super) fn turn() -> Option<MutexGuard<'static, ()>> {
         others();
         BETWEEN.set(Some(others));
     }
+    // On simulated cores others go first inside the access, and nobody between it
+    // and its entry in the log.
+    #[cfg(turtle_cost)]
+    if super::cost::core().is_some() {
+        return None;
+    }
     super::yield_now();
     THREAD
         .with(Cell::get)
         .map(|_| TURN.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Who is acting, if it is to be recorded.
+fn acting() -> Option<u32> {
+    let named = THREAD.with(Cell::get)?;
+    #[cfg(turtle_cost)]
+    let named = super::cost::core().unwrap_or(named);
+    Some(named)
 }
 
 pub(super) fn access(
@@ -157,7 +172,7 @@ pub(super) fn fence(step: Step) {
 }
 
 fn record(event: impl FnOnce(u32) -> Event) {
-    if let Some(thread) = THREAD.with(Cell::get) {
+    if let Some(thread) = acting() {
         LOG.lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(event(thread));

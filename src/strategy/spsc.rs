@@ -93,7 +93,7 @@
 //!
 //! `tests/model_loom.rs`, `tests/orders.rs`, `tests/model_shuttle.rs`,
 //! `tests/conformance.rs`, `tests/stress.rs`, the stall table in
-//! `docs/stall.md`. Not proved yet: `proofs/README.md`.
+//! `docs/stall.md`. Proved under interleaving semantics: `proofs/README.md`.
 
 use std::alloc::Layout;
 use std::marker::PhantomData;

@@ -94,8 +94,8 @@
 //!
 //! `tests/model_loom.rs`, `tests/orders.rs`, `tests/model_shuttle.rs`,
 //! `tests/conformance.rs`, `tests/stress.rs`, the stall table in
-//! `docs/stall.md`. Not proved yet: the model and its proof come with the
-//! verification work (`proofs/README.md`).
+//! `docs/stall.md`. Proved under interleaving semantics, and the proved steps
+//! replayed against this file: `proofs/README.md`.
 
 use std::alloc::Layout;
 use std::marker::PhantomData;

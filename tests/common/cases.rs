@@ -17,9 +17,12 @@ use turtle_buffers::wait;
 use super::clients::{Client, clients};
 use super::explore::explore_until;
 use super::mutants::{Early, FlagClose, ToggleClose};
+use super::ordered;
 
 const ASKED: &str = "TURTLE_CASE";
 const CAUGHT: i32 = 10;
+/// How the line of a case begins that says which steps came by.
+const STEPS: &str = "#";
 /// No client takes a tenth of this on the slowest machine we know.
 const LIMIT: Duration = Duration::from_secs(300);
 
@@ -72,6 +75,8 @@ pub enum Verdict {
         executions: u64,
         /// How often a step was left out in them.
         times: u64,
+        /// Where no step was weakened: those that came by.
+        steps: Vec<Step>,
     },
 }
 
@@ -79,7 +84,11 @@ pub enum Verdict {
 pub fn engine_clients(engine: &str) -> Vec<Client> {
     match engine {
         "turn" => clients::<Turn<Weakened>>(),
-        "wait_free" => clients::<WaitFree<Weakened>>(),
+        "wait_free" => {
+            let mut all = clients::<WaitFree<Weakened>>();
+            all.extend(ordered::clients());
+            all
+        }
         "spsc" => clients::<Spsc<Weakened>>(),
         "turn-early" => clients::<Early<Turn>>(),
         "spsc-early" => clients::<Early<Spsc>>(),
@@ -159,6 +168,9 @@ pub fn perform_if_asked() {
     if let Some(missing) = missing {
         end("caught", "outcome never seen", missing, CAUGHT);
     }
+    let steps = Weakened::come_by();
+    let steps: Vec<_> = steps.iter().map(|step| step.name()).collect();
+    println!("\n{STEPS}{}", steps.join(" "));
     end("survived", "-", &mutate::times_left_out().to_string(), 0);
 }
 
@@ -218,6 +230,10 @@ pub fn run(case: &Case) -> Verdict {
         .find(|line| line.starts_with('@'))
         .unwrap_or("@@@@");
     let parts: Vec<_> = line.splitn(5, '@').skip(1).collect();
+    let came_by: Vec<_> = out
+        .lines()
+        .find_map(|line| line.strip_prefix(STEPS))
+        .map_or_else(Vec::new, |names| names.split(' ').collect());
     let executions = parts.get(2).and_then(|n| n.parse().ok()).unwrap_or(0);
     match (parts[0], status.code()) {
         ("caught", Some(CAUGHT)) => Verdict::Caught {
@@ -227,6 +243,9 @@ pub fn run(case: &Case) -> Verdict {
         ("survived", Some(0)) => Verdict::Survived {
             executions,
             times: parts[3].parse().expect("a count"),
+            steps: all_steps()
+                .filter(|step| came_by.contains(&step.name()))
+                .collect(),
         },
         _ if started.elapsed() >= LIMIT => Verdict::Caught {
             how: "no end".into(),
@@ -263,6 +282,8 @@ pub struct Found {
     pub executions: u64,
     /// How often the step was left out (by the clients that did not notice).
     pub times: u64,
+    /// The steps that came by, where none was weakened.
+    pub steps: Vec<Step>,
 }
 
 /// Runs jobs on all processors; answers in the order of the list.
@@ -301,6 +322,7 @@ fn try_all(job: &Job) -> Found {
         caught: None,
         executions: 0,
         times: 0,
+        steps: Vec::new(),
     };
     for client in &job.clients {
         let case = Case {
@@ -314,9 +336,14 @@ fn try_all(job: &Job) -> Found {
                 found.caught = Some((client, how));
                 break;
             }
-            Verdict::Survived { executions, times } => {
+            Verdict::Survived {
+                executions,
+                times,
+                steps,
+            } => {
                 found.executions += executions;
                 found.times += times;
+                found.steps.extend(steps);
             }
         }
     }

@@ -12,8 +12,12 @@ pub mod cases;
 pub mod clients;
 #[cfg(turtle_loom)]
 pub mod explore;
+#[cfg(all(turtle_loom, turtle_mutate))]
+pub mod mortal;
 #[cfg(any(shuttle, all(turtle_loom, turtle_mutate)))]
 pub mod mutants;
+#[cfg(all(turtle_loom, turtle_mutate))]
+pub mod ordered;
 pub mod program;
 pub mod raw;
 pub mod sources;

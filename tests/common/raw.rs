@@ -2,11 +2,12 @@
 //! safe face and its waiters, so that a model has no accesses but the engine's.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
 use turtle_buffers::strategy::{
-    Direction, Engine, Geometry, Lease, Left, PopRefusal, PushRefusal, RawRing, Typed,
+    Direction, Engine, Geometry, Lease, Left, PopRefusal, PushRefusal, RawRing, Standing, Typed,
 };
 
 use super::Answer;
@@ -14,21 +15,25 @@ use super::Answer;
 /// How often engines that can be helped try alone, unless a client says otherwise.
 pub const USUAL_PATIENCE: u32 = 8;
 
-/// The algorithm of an engine over words.
-pub type Algorithm<E> = <E as Engine>::Raw<Typed<u64>>;
+/// The algorithm of an engine over elements that begin with a word.
+pub type Algorithm<E, T = u64> = <E as Engine>::Raw<Typed<T>>;
 
-struct Region<R: RawRing<Typed<u64>>> {
+/// An element as large as a line: no two of them are one run.
+pub type Wide = [u64; 8];
+
+struct Region<T, R: RawRing<Typed<T>>> {
     base: NonNull<u8>,
     layout: Layout,
     raw: R,
+    element: PhantomData<fn() -> T>,
 }
 
 // SAFETY: the memory is reached through the ring's words and leases only.
-unsafe impl<R: RawRing<Typed<u64>>> Send for Region<R> {}
+unsafe impl<T, R: RawRing<Typed<T>>> Send for Region<T, R> {}
 // SAFETY: as above.
-unsafe impl<R: RawRing<Typed<u64>>> Sync for Region<R> {}
+unsafe impl<T, R: RawRing<Typed<T>>> Sync for Region<T, R> {}
 
-impl<R: RawRing<Typed<u64>>> Drop for Region<R> {
+impl<T, R: RawRing<Typed<T>>> Drop for Region<T, R> {
     fn drop(&mut self) {
         // SAFETY: the last owner; built by `init`, allocated with this layout.
         unsafe {
@@ -38,15 +43,15 @@ impl<R: RawRing<Typed<u64>>> Drop for Region<R> {
     }
 }
 
-/// A ring of `u64`. Clones are the same ring; drop the last one in the thread
-/// that has joined all others.
-pub struct RawQueue<E: Engine> {
-    region: Arc<Region<Algorithm<E>>>,
-    geometry: Geometry<Typed<u64>>,
-    raw: Algorithm<E>,
+/// A ring of `u64`, or of elements that begin with one. Clones are the same
+/// ring; drop the last one in the thread that has joined all others.
+pub struct RawQueue<E: Engine, T = u64> {
+    region: Arc<Region<T, Algorithm<E, T>>>,
+    geometry: Geometry<Typed<T>>,
+    raw: Algorithm<E, T>,
 }
 
-impl<E: Engine> Clone for RawQueue<E> {
+impl<E: Engine, T> Clone for RawQueue<E, T> {
     fn clone(&self) -> Self {
         self.patient(self.geometry.patience)
     }
@@ -65,19 +70,26 @@ impl<E: Engine> RawQueue<E> {
         geometry.patience = USUAL_PATIENCE;
         Self::of(geometry)
     }
+}
 
+impl<E: Engine, T> RawQueue<E, T> {
     /// An empty ring of this geometry.
-    pub fn of(geometry: Geometry<Typed<u64>>) -> Self {
-        let layout = Algorithm::<E>::footprint(&geometry).expect("a small ring");
+    pub fn of(geometry: Geometry<Typed<T>>) -> Self {
+        let layout = Algorithm::<E, T>::footprint(&geometry).expect("a small ring");
         // SAFETY: the layout is not empty; zeroed, fresh, and of the footprint.
         let (base, raw, own) = unsafe {
             let base = NonNull::new(alloc_zeroed(layout)).expect("memory");
-            Algorithm::<E>::init(base, &geometry);
-            let raw = Algorithm::<E>::attach(base, &geometry);
-            (base, raw, Algorithm::<E>::attach(base, &geometry))
+            Algorithm::<E, T>::init(base, &geometry);
+            let raw = Algorithm::<E, T>::attach(base, &geometry);
+            (base, raw, Algorithm::<E, T>::attach(base, &geometry))
         };
         Self {
-            region: Arc::new(Region { base, layout, raw }),
+            region: Arc::new(Region {
+                base,
+                layout,
+                raw,
+                element: PhantomData,
+            }),
             geometry,
             raw: own,
         }
@@ -90,7 +102,7 @@ impl<E: Engine> RawQueue<E> {
         geometry.patience = patience;
         // SAFETY: a ring of this geometry was made there, and lives as long as
         // the region; the patience is no part of it.
-        let raw = unsafe { Algorithm::<E>::attach(self.region.base, &geometry) };
+        let raw = unsafe { Algorithm::<E, T>::attach(self.region.base, &geometry) };
         Self {
             region: self.region.clone(),
             geometry,
@@ -98,12 +110,12 @@ impl<E: Engine> RawQueue<E> {
         }
     }
 
-    fn raw(&self) -> &Algorithm<E> {
+    fn raw(&self) -> &Algorithm<E, T> {
         &self.raw
     }
 
     /// A producer. The client keeps to the engine's arity.
-    pub fn pusher(&self) -> Pusher<E> {
+    pub fn pusher(&self) -> Pusher<E, T> {
         Pusher {
             side: self.raw().new_producer().expect("a place"),
             queue: self.clone(),
@@ -112,10 +124,37 @@ impl<E: Engine> RawQueue<E> {
     }
 
     /// A consumer. The client keeps to the engine's arity.
-    pub fn popper(&self) -> Popper<E> {
+    pub fn popper(&self) -> Popper<E, T> {
         Popper {
             side: self.raw().new_consumer().expect("a place"),
             queue: self.clone(),
+        }
+    }
+
+    /// What a place looks like to who has not its lock.
+    pub fn standing(&self, direction: Direction, place: usize) -> Standing {
+        self.raw().standing(direction, place).0
+    }
+
+    /// Puts right what the dead owner of a place left.
+    ///
+    /// # Safety
+    /// Its last owner is dead or gone, and nobody else recovers it.
+    pub unsafe fn recover(&self, direction: Direction, place: usize) -> Left {
+        // SAFETY: the caller's promise; it stands for the lock of the place.
+        unsafe { self.raw().recover(direction, place) }
+    }
+
+    /// Sits down at a place that was recovered.
+    ///
+    /// # Safety
+    /// As [`recover`](Self::recover); it is free.
+    pub unsafe fn pusher_at(&self, place: usize) -> Pusher<E, T> {
+        Pusher {
+            // SAFETY: the caller's promise.
+            side: unsafe { self.raw().producer_at(place, 0) },
+            queue: self.clone(),
+            claim: None,
         }
     }
 
@@ -139,12 +178,6 @@ impl<E: Engine> RawQueue<E> {
     /// Elements pushed and popped.
     pub fn positions(&self) -> (u64, u64) {
         self.raw().positions()
-    }
-
-    /// Puts right what a participant that never goes on left halfway.
-    pub fn recover(&self, direction: Direction, place: usize) -> Left {
-        // SAFETY: the client's promise.
-        unsafe { self.raw().recover(direction, place) }
     }
 
     /// What it had taken.
@@ -177,23 +210,23 @@ impl<E: Engine> RawQueue<E> {
 }
 
 /// One producer.
-pub struct Pusher<E: Engine> {
-    queue: RawQueue<E>,
-    side: <Algorithm<E> as RawRing<Typed<u64>>>::Producer,
+pub struct Pusher<E: Engine, T = u64> {
+    queue: RawQueue<E, T>,
+    side: <Algorithm<E, T> as RawRing<Typed<T>>>::Producer,
     claim: Option<Lease>,
 }
 
 // SAFETY: a claim that is out belongs to this producer, wherever it goes.
-unsafe impl<E: Engine> Send for Pusher<E> {}
+unsafe impl<E: Engine, T> Send for Pusher<E, T> {}
 
 /// One consumer.
-pub struct Popper<E: Engine> {
-    queue: RawQueue<E>,
-    side: <Algorithm<E> as RawRing<Typed<u64>>>::Consumer,
+pub struct Popper<E: Engine, T = u64> {
+    queue: RawQueue<E, T>,
+    side: <Algorithm<E, T> as RawRing<Typed<T>>>::Consumer,
 }
 
 // SAFETY: as for `Pusher`.
-unsafe impl<E: Engine> Send for Popper<E> {}
+unsafe impl<E: Engine, T> Send for Popper<E, T> {}
 
 impl From<PushRefusal> for Answer {
     fn from(why: PushRefusal) -> Self {
@@ -217,7 +250,12 @@ impl From<PopRefusal> for Answer {
     }
 }
 
-impl<E: Engine> Pusher<E> {
+impl<E: Engine, T> Pusher<E, T> {
+    /// Its owner has died: it does not leave its place.
+    pub fn die(self) {
+        std::mem::forget(self.side);
+    }
+
     /// One push.
     pub fn push(&mut self, value: u64) -> Answer {
         match self.claim() {
@@ -337,7 +375,12 @@ impl<E: Engine> Pusher<E> {
     }
 }
 
-impl<E: Engine> Popper<E> {
+impl<E: Engine, T> Popper<E, T> {
+    /// Its owner has died: it does not leave its place.
+    pub fn die(self) {
+        std::mem::forget(self.side);
+    }
+
     /// The same consumer, of another patience from now on.
     pub fn patient(&mut self, patience: u32) {
         self.queue = self.queue.patient(patience);
@@ -429,7 +472,9 @@ impl<E: Engine> Popper<E> {
             }
         }))
     }
+}
 
+impl<E: Engine> Popper<E> {
     /// As `pop_run`, copied to where the values shall lie.
     pub fn pop_copies(&mut self, n: usize) -> Answer {
         let mut values = [0; 4];

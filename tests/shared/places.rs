@@ -300,6 +300,44 @@ fn a_number_of_participants_out_of_range_is_an_error() {
     }
 }
 
+/// What comes of building a ring in this environment.
+pub(crate) fn patience() {
+    let built = RingBuffer::<u64>::builder()
+        .capacity(4)
+        .strategy(Strategy::WaitFree)
+        .build();
+    match built {
+        Ok(ring) => {
+            ring.producer().unwrap().push(1).unwrap();
+            say(&format!(
+                "popped {}",
+                ring.consumer().unwrap().pop().unwrap()
+            ));
+        }
+        Err(why) => say(&why.to_string()),
+    }
+}
+
+#[test]
+fn the_environment_says_how_patient_calls_are() {
+    let hear = |attempts: &str| {
+        let mut peer = Peer::start_with("patience", "", &[("TURTLE_PATIENCE", attempts)]);
+        let said = peer.hear();
+        peer.finish();
+        said
+    };
+    for attempts in ["0", "1", "4294967295"] {
+        assert_eq!(hear(attempts), "popped 1");
+    }
+    for wrong in ["lots", "", "-1", "4294967296"] {
+        let said = hear(wrong);
+        assert!(
+            said.contains("TURTLE_PATIENCE is") && said.contains("0 to"),
+            "{said}"
+        );
+    }
+}
+
 #[test]
 fn a_stopped_participant_is_not_dead() {
     for strategy in recorders() {

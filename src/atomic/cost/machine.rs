@@ -194,6 +194,10 @@ impl Running<'_> {
     pub(super) fn step(&mut self, name: &'static str) {
         self.0.core().step = name;
     }
+    #[cfg(turtle_trace)]
+    pub(super) fn core(&self) -> u32 {
+        self.0.running as u32
+    }
     pub(super) fn pauses(&mut self) {
         self.0.core().counts.pauses += 1;
         *self.0.clock() += self.0.model.pause;

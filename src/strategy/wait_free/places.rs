@@ -164,13 +164,14 @@ impl Drop for Side {
             return; // the parent's
         }
         let place = self.place();
-        place.spare.store(self.spare, Tuned::relaxed(PLACE_WRITE));
-        place
-            .sequence
-            .store(self.sequence, Tuned::relaxed(PLACE_WRITE));
-        place.taken.store(0, Tuned::relaxed(PLACE_WRITE));
+        // ORDER: release, for who recovers another place reads this one: it
+        // must not see the end and miss what came before it.
+        let write = Tuned::release(PLACE_WRITE);
+        place.spare.store(self.spare, write);
+        place.sequence.store(self.sequence, write);
+        place.taken.store(0, write);
         let ended = self.begun.wrapping_mul(2) + 1;
-        place.ended.store(ended, Tuned::relaxed(PLACE_WRITE));
+        place.ended.store(ended, write);
         place.owner.store(0, Tuned::release(LEAVE));
     }
 }
@@ -337,7 +338,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
     /// Takes a place over, in shared memory. The caller has its lock.
     pub(super) fn occupy<const S: usize>(&self, participant: usize, session: u64) -> Side {
         let place = self.words(S, participant);
-        let write = P::relaxed(PLACE_WRITE);
+        let write = P::release(PLACE_WRITE);
         if session == 0 || place.session.load(P::relaxed(PLACE_READ)) != session {
             place.done.store(0, write);
             place.session.store(session, write);
@@ -349,8 +350,8 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
 
     pub(super) fn forget_at(&self, side: usize, participant: usize) {
         let place = self.words(side, participant);
-        place.session.store(0, P::relaxed(PLACE_WRITE));
-        place.done.store(0, P::relaxed(PLACE_WRITE));
+        place.session.store(0, P::release(PLACE_WRITE));
+        place.done.store(0, P::release(PLACE_WRITE));
     }
 
     /// Moves what a dead consumer had taken out of its place.
@@ -385,7 +386,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
             0 => 0,
             rest => (from + n) as u64 | (rest as u64) << 8 | taken & ASIDE,
         };
-        place.taken.store(rest, P::relaxed(PLACE_WRITE));
+        place.taken.store(rest, P::release(PLACE_WRITE));
         n
     }
 
@@ -394,7 +395,9 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
     pub(super) fn recover_at(&self, side: usize, participant: usize) -> Left {
         let place = self.words(side, participant);
         let read = |word: &Word| word.load(P::acquire(RECOVER_PLACE));
-        let write = P::relaxed(RECOVER_WRITE);
+        // ORDER: release, for who recovers another place meanwhile, as when one
+        // is left in order.
+        let write = P::release(RECOVER_WRITE);
         if read(&place.owner) == 0 {
             return Left {
                 died: read(&place.died) != 0,

@@ -65,7 +65,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
     pub(super) fn push_more(&self, side: &mut Side, n: u64) -> Result<u64, Stop> {
         let fields = &self.fields;
         let (mut lost, mut turns, mut paused) = (0, 0, false);
-        let most = 4 * self.patience + 64;
+        let most = self.patience.saturating_mul(4).saturating_add(64);
         while lost < self.patience && turns < most {
             turns += 1;
             let slot = self.slot(side.index());
@@ -168,7 +168,7 @@ impl<Sh: Shape, P: Profile> ExchangeRing<Sh, P> {
     ) -> Result<u64, Stop> {
         let fields = &self.fields;
         let (mut lost, mut turns, mut paused) = (0, 0, false);
-        let most = 4 * self.patience + 64;
+        let most = self.patience.saturating_mul(4).saturating_add(64);
         // Others cannot ask whether this call would take what they find: who is
         // not sure does not announce, and goes on by itself.
         while (!SURE && turns < ENDLESS) || (lost < self.patience && turns < most) {
