@@ -53,14 +53,15 @@ fn lines(events: &str) -> String {
     events.split(';').map(line).collect()
 }
 
-// The worked examples of docs/checking.md.
+// The worked examples of docs/checking.md: of models (tests/check/peers.rs), the last of the real code.
 
 /// Name of the file, and of the picture.
-const EXAMPLES: [&str; 4] = [
+const EXAMPLES: [&str; 5] = [
     "turn-false-empty",
     "freeze-false-empty",
     "lap-overtaken",
     "wcq-lost",
+    "wcq-recorded",
 ];
 
 /// Compares a file with what it should be; with `TURTLE_BLESS=1` it is written first.

@@ -679,10 +679,12 @@ impl Page {
         };
         self.y += 13.0;
         let word = if unit.is_empty() { "stamp" } else { unit };
+        // Half of the first stamp's label stands to the left of its place.
+        let half = first.to_string().len().min(6) as f64 * 3.4;
         writeln!(
             self.body,
             "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\" font-size=\"11\">{}</text>",
-            self.left - 12.0,
+            self.left - half.max(6.0) - 6.0,
             self.y,
             escape(&cut(word))
         )?;
