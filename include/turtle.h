@@ -133,6 +133,71 @@
 #define TURTLE_CONSUMER 1
 
 /**
+ * The return stamp of a call that never returned.
+ */
+#define TURTLE_PENDING UINT64_MAX
+
+/**
+ * For turtle_history_write: everything was popped in the end, so an element that never came out is lost.
+ */
+#define TURTLE_DRAINED 1
+
+/**
+ * Operation of a history: the value was accepted; with TURTLE_PENDING: it may have been.
+ */
+#define TURTLE_OP_PUSH 0
+
+/**
+ * Operation of a history: a push was refused because the queue was full.
+ */
+#define TURTLE_OP_PUSH_FULL 1
+
+/**
+ * Operation of a history: a push was refused because a pop was halfway.
+ */
+#define TURTLE_OP_PUSH_BUSY 2
+
+/**
+ * Operation of a history: a push was refused because the queue was closed.
+ */
+#define TURTLE_OP_PUSH_CLOSED 3
+
+/**
+ * Operation of a history: a claim that was given up, or is still held. It may keep pops busy meanwhile.
+ */
+#define TURTLE_OP_PUSH_ABANDONED 4
+
+/**
+ * Operation of a history: the value was taken.
+ */
+#define TURTLE_OP_POP 5
+
+/**
+ * Operation of a history: the queue was empty.
+ */
+#define TURTLE_OP_POP_EMPTY 6
+
+/**
+ * Operation of a history: a pop was refused because a push was halfway.
+ */
+#define TURTLE_OP_POP_BUSY 7
+
+/**
+ * Operation of a history: the queue was closed and everything in it had been taken.
+ */
+#define TURTLE_OP_POP_CLOSED 8
+
+/**
+ * Operation of a history: a pop of a thread or process that died: it may have taken one element or none.
+ */
+#define TURTLE_OP_POP_UNKNOWN 9
+
+/**
+ * Operation of a history: the queue was closed.
+ */
+#define TURTLE_OP_CLOSE 10
+
+/**
  * A ring. Any thread may use it, several at once.
  */
 typedef struct turtle_buffer turtle_buffer;
@@ -141,6 +206,14 @@ typedef struct turtle_buffer turtle_buffer;
  * An explicit consumer of a ring: one thread at a time may use it, and it may move between threads.
  */
 typedef struct turtle_consumer turtle_consumer;
+
+/**
+ * Recorded calls of a queue, be it of this library or not. The command `turtle check` reads what turtle_history_write
+ * wrote and says whether every answer was right, and if not, which few calls show it; docs/checking.md explains it.
+ *
+ * Number the elements: each pushed value must be different.
+ */
+typedef struct turtle_history turtle_history;
 
 /**
  * An explicit producer of a ring: one thread at a time may use it, and it may move between threads.
@@ -977,6 +1050,57 @@ turtle_status turtle_forget_session(struct turtle_buffer *buffer, uint32_t side,
  * another process.
  */
 turtle_status turtle_reclaim(struct turtle_buffer *buffer, size_t *found);
+
+/**
+ * Makes an empty history.
+ *
+ * `*out` is written on success only. Returns TURTLE_OK or TURTLE_ERR_INVALID. Threads: any. Progress: allocates.
+ */
+turtle_status turtle_history_new(struct turtle_history **out);
+
+/**
+ * Frees a history. Null is allowed.
+ *
+ * Threads: one, when no other uses it any more. Progress: always returns.
+ */
+void turtle_history_free(struct turtle_history *history);
+
+/**
+ * Takes a stamp: one before a call of the queue, one after it.
+ *
+ * Stamps of one history are all different, and their order is the order in time: a counter that all threads share. It
+ * costs a full barrier, which may hide missing ones inside the queue. Any other clock that all threads share does, too
+ * (nanoseconds, say); a coarse one loses findings and causes none.
+ * Answers 0 for a null history. Threads: any. Progress: always returns.
+ */
+uint64_t turtle_history_now(struct turtle_history *history);
+
+/**
+ * Adds one call: which thread, what it did, between which two stamps.
+ *
+ * `thread` is any number; `op` one of TURTLE_OP_...; `value` names the element of a push or pop and is not looked at
+ * otherwise; `call` and `ret` are below 2^61, and `ret` is TURTLE_PENDING for a call that never returned. A call that
+ * moves several elements is added once for each, in their order, with the same thread and stamps.
+ * Returns TURTLE_OK or TURTLE_ERR_INVALID. Threads: any. Progress: may allocate, and wait for a thread that adds.
+ */
+turtle_status turtle_history_add(struct turtle_history *history,
+                                 uint32_t thread,
+                                 uint32_t op,
+                                 uint64_t value,
+                                 uint64_t call,
+                                 uint64_t ret);
+
+/**
+ * Writes what was added so far as JSON lines, which the command `turtle check` reads.
+ *
+ * The first line says what the queue is: its exact `capacity` (0: without a limit), and with TURTLE_DRAINED in `flags`
+ * that everything was popped in the end. A file of that name is replaced.
+ * Returns TURTLE_OK, TURTLE_ERR_INVALID or TURTLE_ERR_IO. Threads: any. Progress: writes.
+ */
+turtle_status turtle_history_write(const struct turtle_history *history,
+                                   size_t capacity,
+                                   uint32_t flags,
+                                   const char *path);
 
 /**
  * Tells what the last failed call of this thread found wrong, and what to do about it.

@@ -5,8 +5,14 @@
 mod by_hand;
 #[path = "check/compare.rs"]
 mod compare;
+#[path = "check/lockstep.rs"]
+mod lockstep;
+#[path = "check/peers.rs"]
+mod peers;
 #[path = "check/simulate.rs"]
 mod simulate;
+#[path = "check/smallest.rs"]
+mod small;
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -2,6 +2,7 @@
 //! possibly inside.
 
 use super::history::Op;
+use super::sort::{Numbered, sort_by_number};
 use super::table::{Element, NEVER, NONE, Table};
 use super::violation::Violation;
 
@@ -11,6 +12,12 @@ struct Certain {
     begin: u64,
     end: u64,
     element: usize,
+}
+
+impl Numbered for Certain {
+    fn number(&self) -> u64 {
+        self.begin
+    }
 }
 
 /// When each element was certainly inside, by begin.
@@ -35,7 +42,7 @@ fn certain(elements: &[Element], order: &[usize]) -> Vec<Certain> {
         })
         .filter(|span| span.begin < span.end)
         .collect();
-    spans.sort_unstable_by_key(|span| span.begin);
+    sort_by_number(&mut spans);
     spans
 }
 
@@ -126,7 +133,7 @@ impl<'t, 'a> Occupancy<'t, 'a> {
     /// The most elements that were certainly inside at once. Wrong if they do not fit.
     pub(super) fn capacity(&self, capacity: Option<usize>) -> Result<usize, Violation> {
         let mut ends: Vec<u64> = self.certain.iter().map(|span| span.end).collect();
-        ends.sort_unstable();
+        sort_by_number(&mut ends);
         let (mut gone, mut most) = (0, 0);
         for (begun, span) in self.certain.iter().enumerate() {
             while ends[gone] < span.begin {
@@ -174,8 +181,8 @@ impl<'t, 'a> Occupancy<'t, 'a> {
             .map(|e| e.take.1)
             .filter(|&end| end != NEVER)
             .collect();
-        begins.sort_unstable();
-        ends.sort_unstable();
+        sort_by_number(&mut begins);
+        sort_by_number(&mut ends);
 
         // Stretches during which the queue can have been full, both ends included.
         let mut spans: Vec<(u64, u64)> = Vec::new();
@@ -235,7 +242,7 @@ pub(super) fn busies(table: &Table<'_>) -> Result<(), Violation> {
             .which(opposite)
             .map(|i| (input.enter(i), input.leave(i)))
             .collect();
-        calls.sort_unstable();
+        sort_by_number(&mut calls);
         // The latest return among all calls that began so far.
         let mut latest = 0;
         for call in &mut calls {

@@ -4,7 +4,7 @@
 //!
 //! The tests of this crate use it on its own rings; it works for any queue, in any language that
 //! can write down four numbers a call. Record with a [`Recorder`], or build [`Event`]s from your
-//! own clock; then [`check`] takes O(n log n) time for n events, a million in about a second.
+//! own clock; then [`check`] takes O(n log n) time for n events, more than a million a second.
 //!
 //! ```
 //! use std::collections::VecDeque;
@@ -45,6 +45,22 @@
 //! match check(&recorder.finish(), &Spec::bounded(CAPACITY)) {
 //!     Ok(report) => println!("{report}"),
 //!     Err(violation) => panic!("{violation}"),
+//! }
+//! ```
+//!
+//! A wrong history may be long. [`smallest`] leaves the few operations that show the error, and a
+//! [`Timeline`] draws them. [`History::write_lines`] writes a history as JSON lines, which
+//! `turtle check` reads, from any language.
+//!
+//! ```
+//! use turtle_buffers::check::{Event, History, Op::*, Spec, Timeline, check, smallest};
+//!
+//! let event = |thread, op, call, ret| Event { thread, op, call, ret };
+//! let history: History = [event(0, Push(1), 0, 1), event(1, PopEmpty, 2, 3)].into_iter().collect();
+//! if let Err(violation) = check(&history, &Spec::unbounded()) {
+//!     let small = smallest(&history, &Spec::unbounded(), &violation);
+//!     let picture = Timeline::of(&small).to_string(); // SVG
+//!     # assert!(picture.starts_with("<svg "));
 //! }
 //! ```
 //!
@@ -101,19 +117,28 @@
 mod answers;
 mod exhaustive;
 mod history;
+mod lines;
 mod order;
 mod record;
+mod smallest;
+mod sort;
 mod table;
+mod timeline;
 mod violation;
+mod words;
 
 use std::fmt;
 
 pub use exhaustive::{Unexplained, exhaustive};
 pub use history::{Event, History, INITIAL, Op, PENDING};
 pub use record::{Call, Log, Recorder};
+pub use smallest::{Smallest, smallest};
+pub use timeline::Timeline;
 pub use violation::{Inside, Violation};
+pub use words::Names;
 
 use answers::Occupancy;
+use sort::sort_by_number;
 use table::{Input, NEVER, NONE, Table};
 
 /// The queue that a history is held against.
@@ -268,17 +293,24 @@ fn report(history: &History, table: &Table<'_>, fullest: usize) -> Report {
 
 /// The most calls in flight at once.
 fn overlap(history: &History) -> usize {
-    let mut calls: Vec<_> = history
-        .events()
-        .iter()
-        .map(|e| (e.call, e.ret, e.thread))
-        .collect();
-    calls.sort_unstable();
-    calls.dedup();
-    let mut returns: Vec<u64> = calls.iter().map(|c| c.1).collect();
-    returns.sort_unstable();
+    let spec = Spec::default();
+    let input = Input::new(history, &spec);
+    let mut calls: Vec<u64> = (0..input.len()).map(|i| input.enter(i)).collect();
+    let mut returns: Vec<u64> = (0..input.len()).map(|i| input.leave(i)).collect();
+    sort_by_number(&mut calls);
+    if calls.windows(2).any(|two| two[0] == two[1]) {
+        // Perhaps batches, of which only the first member counts.
+        let mut members: Vec<_> = (0..input.len()).map(|i| (input.enter(i), i, i)).collect();
+        sort_by_number(&mut members);
+        let mut repeated = vec![false; members.len()];
+        table::chain(&input, &mut members, |_, next| repeated[next] = true);
+        members.retain(|&(_, _, i)| !repeated[i]);
+        calls = members.iter().map(|member| member.0).collect();
+        returns = members.iter().map(|&(.., i)| input.leave(i)).collect();
+    }
+    sort_by_number(&mut returns);
     let (mut returned, mut most) = (0, 0);
-    for (begun, &(call, ..)) in calls.iter().enumerate() {
+    for (begun, &call) in calls.iter().enumerate() {
         while returns[returned] < call {
             returned += 1;
         }

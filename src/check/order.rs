@@ -13,6 +13,7 @@
 //! out before a, then, windows being intervals, a went in before d or c before b, which leaves a
 //! shorter circle.
 
+use super::sort::sort_by_number;
 use super::table::{Element, Input, NONE};
 use super::violation::Violation;
 
@@ -42,7 +43,7 @@ fn sorted(elements: &[Element], key: impl Fn(&Element) -> u64) -> Vec<(u64, usiz
         .enumerate()
         .map(|(x, e)| (key(e), x))
         .collect();
-    keys.sort_unstable();
+    sort_by_number(&mut keys);
     keys
 }
 

@@ -13,6 +13,7 @@
 //!   before a given instant are the elements that went in first.
 
 use super::history::{Event, INITIAL, Op, PENDING};
+use super::sort::sort_by_number;
 use super::violation::{Inside, Violation};
 use super::{History, Spec};
 
@@ -154,23 +155,16 @@ impl<'a> Table<'a> {
             .map(|i| input.enter(i))
             .collect();
 
-        let mut pushes: Vec<Member> = all
-            .iter()
-            .enumerate()
-            .map(|(x, e)| (input.enter(e.push), e.push, x))
-            .collect();
-        pushes.sort_unstable();
+        let pushes = all.iter().enumerate();
+        let mut pushes = by_call(pushes.map(|(x, e)| (input.enter(e.push), e.push, x)));
         let happened = happened(&input, &all, &mut pushes);
 
         // What nobody popped and an unknown pop may have taken is left out of the batch order: the
         // assignment of unknown pops below is optimal only among elements ordered by time.
         pushes.retain(|&(_, _, x)| happened[x] && (unknown.is_empty() || all[x].pop != NONE));
         chain(&input, &mut pushes, |x, y| all[x].next_put = y);
-        let mut pops: Vec<Member> = (all.iter().enumerate())
-            .filter(|(_, e)| e.pop != NONE)
-            .map(|(x, e)| (input.enter(e.pop), e.pop, x))
-            .collect();
-        pops.sort_unstable();
+        let pops = all.iter().enumerate().filter(|(_, e)| e.pop != NONE);
+        let mut pops = by_call(pops.map(|(x, e)| (input.enter(e.pop), e.pop, x)));
         chain(&input, &mut pops, |x, y| all[x].next_take = y);
 
         let mut table = Self {
@@ -259,8 +253,8 @@ fn pair(input: &Input<'_>) -> Result<Vec<Element>, Violation> {
             _ => {}
         }
     }
-    pushes.sort_unstable();
-    pops.sort_unstable();
+    sort_by_number(&mut pushes);
+    sort_by_number(&mut pops);
 
     if let Some(two) = pushes.windows(2).find(|two| two[0].0 == two[1].0) {
         return Err(Violation::Ambiguous {
@@ -314,8 +308,21 @@ fn pair(input: &Input<'_>) -> Result<Vec<Element>, Violation> {
 /// Call instant, event and element: sorted, the members of one batch stand close together.
 type Member = (u64, usize, usize);
 
+/// The members of possible batches, sorted by their calls: none if no two began at one instant,
+/// which is found out by sorting the instants alone, a third of the memory.
+fn by_call(members: impl Iterator<Item = Member> + Clone) -> Vec<Member> {
+    let mut calls: Vec<u64> = members.clone().map(|member| member.0).collect();
+    sort_by_number(&mut calls);
+    if calls.windows(2).all(|two| two[0] < two[1]) {
+        return Vec::new();
+    }
+    let mut members: Vec<Member> = members.collect();
+    sort_by_number(&mut members);
+    members
+}
+
 /// Calls `link` for every two neighbours of a batch. `sorted` is sorted by call instant.
-fn chain(input: &Input<'_>, sorted: &mut [Member], mut link: impl FnMut(usize, usize)) {
+pub(super) fn chain(input: &Input<'_>, sorted: &mut [Member], mut link: impl FnMut(usize, usize)) {
     for run in sorted.chunk_by_mut(|a, b| a.0 == b.0) {
         if run.len() < 2 {
             continue;

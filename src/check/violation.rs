@@ -128,6 +128,104 @@ pub enum Violation {
     },
 }
 
+impl Violation {
+    /// A word for the kind of error, for programs and tables: `"false-empty"`, `"order-inversion"`.
+    pub fn kind(&self) -> &'static str {
+        use Violation::*;
+        match self {
+            Malformed { .. } => "malformed",
+            Ambiguous { .. } => "ambiguous",
+            NeverPushed { .. } => "never-pushed",
+            PoppedBeforePush { .. } => "popped-before-push",
+            PoppedTwice { .. } => "popped-twice",
+            Lost { .. } => "lost",
+            OrderInversion { .. } => "order-inversion",
+            OrderCycle { .. } => "order-cycle",
+            FalseEmpty { .. } => "false-empty",
+            FalseFull { .. } => "false-full",
+            OverCapacity { .. } => "over-capacity",
+            UnjustifiedBusy { .. } => "unjustified-busy",
+            ClosedTooEarly { .. } => "closed-too-early",
+            AcceptedAfterClose { .. } => "accepted-after-close",
+            ClosedWithItems { .. } => "closed-with-items",
+        }
+    }
+
+    /// Whether the recording is to blame, and nothing is said about the queue.
+    pub fn is_fault_of_recording(&self) -> bool {
+        matches!(
+            self,
+            Violation::Malformed { .. } | Violation::Ambiguous { .. }
+        )
+    }
+
+    /// The operations that this violation names, each once. Those of initial elements have
+    /// [`INITIAL`](super::INITIAL) as their thread.
+    pub fn events(&self) -> Vec<Event> {
+        use Violation::*;
+        let mut events: Vec<Event> = match self {
+            Malformed { event, .. } => vec![*event],
+            Ambiguous { first, second } => vec![*first, *second],
+            NeverPushed { pop } => vec![*pop],
+            PoppedBeforePush { push, pop } => vec![*push, *pop],
+            PoppedTwice {
+                push,
+                first,
+                second,
+            } => vec![*push, *first, *second],
+            Lost { push, .. } => vec![*push],
+            FalseEmpty { empty, .. } => vec![*empty],
+            FalseFull { full, .. } => vec![*full],
+            UnjustifiedBusy { busy } => vec![*busy],
+            ClosedTooEarly { answer, close } => {
+                [Some(*answer), *close].into_iter().flatten().collect()
+            }
+            AcceptedAfterClose { push, closed } => vec![*push, *closed],
+            ClosedWithItems { answer, .. } => vec![*answer],
+            OrderInversion { .. } | OrderCycle { .. } | OverCapacity { .. } => Vec::new(),
+        };
+        for one in self.inside() {
+            events.extend([Some(one.push), one.pop].into_iter().flatten());
+        }
+        events
+    }
+
+    /// The elements of which this violation says when they were inside, in its order.
+    pub fn inside(&self) -> Vec<Inside> {
+        match self {
+            Violation::OrderInversion { first, second } => vec![*first, *second],
+            Violation::OrderCycle { elements: inside }
+            | Violation::FalseEmpty { inside, .. }
+            | Violation::OverCapacity { inside, .. } => inside.clone(),
+            Violation::ClosedWithItems { inside, .. } => vec![*inside],
+            _ => Vec::new(),
+        }
+    }
+
+    /// The operation to look at first: the one that should have gone otherwise. (Sometimes another
+    /// is as much to blame. A circle has none.)
+    pub fn culprit(&self) -> Option<Event> {
+        use Violation::*;
+        match self {
+            Malformed { event, .. } => Some(*event),
+            Ambiguous { second, .. } => Some(*second),
+            NeverPushed { pop } | PoppedBeforePush { pop, .. } => Some(*pop),
+            PoppedTwice { second, .. } => Some(*second),
+            Lost { push, .. } | AcceptedAfterClose { push, .. } => Some(*push),
+            OrderInversion { second, .. } => second.pop,
+            OrderCycle { .. } => None,
+            FalseEmpty { empty, .. } => Some(*empty),
+            FalseFull { full, .. } => Some(*full),
+            OverCapacity { inside, .. } => inside
+                .iter()
+                .map(|one| one.push)
+                .max_by_key(|push| (push.thread != super::INITIAL, push.call)),
+            UnjustifiedBusy { busy } => Some(*busy),
+            ClosedTooEarly { answer, .. } | ClosedWithItems { answer, .. } => Some(*answer),
+        }
+    }
+}
+
 /// The longest list of elements that is printed in full.
 const SHOWN: usize = 8;
 

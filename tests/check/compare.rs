@@ -10,14 +10,23 @@ use turtle_buffers::check::{
 use super::simulate::{Random, Shape, damage, nonsense, simulate};
 use super::{list, name};
 
-/// Random histories of each of the three kinds.
-const ROUNDS: u64 = if cfg!(miri) {
-    30
-} else if cfg!(debug_assertions) {
-    60_000
-} else {
-    200_000
-};
+/// Random histories of each of the three kinds, for unbounded queues and again for bounded ones:
+/// six times as many in all. `TURTLE_CHECK_ROUNDS` says another number; docs/checking.md has the
+/// command for a long run.
+fn rounds() -> u64 {
+    let said = std::env::var("TURTLE_CHECK_ROUNDS").ok();
+    said.map_or(
+        if cfg!(miri) {
+            30
+        } else if cfg!(debug_assertions) {
+            60_000
+        } else {
+            200_000
+        },
+        |number| number.parse().expect("TURTLE_CHECK_ROUNDS is a number"),
+    )
+}
+
 #[derive(Default)]
 struct Tally {
     correct: u64,
@@ -170,7 +179,7 @@ fn small(random: &mut Random, capacity: Option<usize>) -> Shape {
 /// Correct histories, damaged ones and nonsense; `bounded` decides about capacity and Full.
 fn tally(bounded: bool) -> [Tally; 3] {
     let mut tallies = [Tally::default(), Tally::default(), Tally::default()];
-    for seed in 0..ROUNDS {
+    for seed in 0..rounds() {
         let mut random = Random::new(seed);
         let capacity = bounded.then(|| 1 + random.below(3));
         let shape = small(&mut random, capacity);
@@ -202,14 +211,14 @@ fn examine(title: &str, tallies: [Tally; 3]) -> BTreeMap<String, u64> {
     damaged.print(&format!("{title}, damaged"));
     nonsense.print(&format!("{title}, nonsense"));
     assert_eq!(correct.wrong(), 0, "a simulated correct queue");
-    assert_eq!(correct.correct, ROUNDS);
+    assert_eq!(correct.correct, rounds());
     let mut found = damaged.found;
     for (reason, count) in nonsense.found {
         *found.entry(reason).or_default() += count;
     }
     if !cfg!(miri) {
         assert!(
-            damaged.correct > ROUNDS / 10 && nonsense.correct > ROUNDS / 100,
+            damaged.correct > rounds() / 10 && nonsense.correct > rounds() / 100,
             "too few correct ones to mean anything"
         );
     }

@@ -12,6 +12,7 @@
 mod boundary;
 mod calls;
 mod consumer;
+mod history;
 mod options;
 mod producer;
 mod ring;
@@ -22,6 +23,7 @@ mod status;
 pub use boundary::turtle_last_error;
 pub use calls::TURTLE_FOREVER;
 pub use consumer::*;
+pub use history::*;
 pub use options::*;
 pub use producer::*;
 pub use ring::*;

@@ -21,7 +21,7 @@ typedef struct {
 
 /* One list a file; main.c joins them. */
 extern const test_case options_tests[], element_tests[], slot_tests[], record_tests[], thread_tests[], process_tests[],
-    fuzz_tests[], session_tests[];
+    fuzz_tests[], session_tests[], history_tests[];
 
 /* What is expected may differ under a tool that makes everything slow. */
 extern int scale; /* 1, or more where loops are to be shorter by that factor */

@@ -7,7 +7,7 @@ use turtle_buffers::Strategy;
 use turtle_buffers::strategy::Arity;
 
 /// In the order of the header.
-const SOURCES: [&str; 9] = [
+const SOURCES: [&str; 10] = [
     "src/status.rs",
     "src/options.rs",
     "src/stats.rs",
@@ -16,6 +16,7 @@ const SOURCES: [&str; 9] = [
     "src/producer.rs",
     "src/consumer.rs",
     "src/session.rs",
+    "src/history.rs",
     "src/boundary.rs",
 ];
 

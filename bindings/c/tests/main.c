@@ -121,7 +121,7 @@ static int run_one(const test_case *test) {
 
 int main(int argc, char **argv) {
     const test_case *const lists[] = {options_tests, element_tests, slot_tests, record_tests,
-                                      thread_tests,  process_tests, fuzz_tests,   session_tests};
+                                      thread_tests,  process_tests, fuzz_tests,   session_tests, history_tests};
     const char *prefix = argc > 1 ? argv[1] : "plain";
     const char *only = argc > 2 ? argv[2] : "";
     int passed = 0, bad = 0;
