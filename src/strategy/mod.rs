@@ -102,7 +102,8 @@ impl Traits {
 pub enum PushRefusal {
     /// Every slot was taken at some moment of the call.
     Full,
-    /// A pop that frees the next slot has taken effect and not returned.
+    /// A pop that frees the next slot has taken effect and not returned, or a call
+    /// is clearing an abandoned claim away.
     Busy,
     /// The ring has been sealed.
     Closed,

@@ -78,9 +78,9 @@
 //! # Progress
 //!
 //! *Returns*: a call repeats only when another call moved a ticket or passed on
-//! one of its slots, or after clearing a void away, so some call always gets on. *Succeeds*: a thread stopped between its claim and
-//! its publication makes the others answer `Busy` at its slot until it goes
-//! on; it does not make them wait inside a `try_` call. On machines weaker than
+//! one of its slots, or after clearing a void away, so some call always gets
+//! on. *Succeeds*: a thread stopped between its claim and its publication makes
+//! the others answer `Busy` at its slot until it goes on; it does not make them wait inside a `try_` call. On machines weaker than
 //! x86-64 a push that returned in another thread, of which nothing has reached
 //! this one yet, counts as going on (loom shows it; tickets are relaxed).
 //!
