@@ -37,16 +37,25 @@ const CAUGHT: &[(&str, &str, &str)] = &[
     ("wait_free", "DECIDE", "reuse_1"),
     ("wait_free", "TAKE_PART", "run_apart"),
     ("wait_free", "CLAIM", "helped_push"),
+    ("wait_free", "RESOLVE_SLOT", "late_help"),
     ("wait_free", "CONFIRM", "withdraw_race"),
     ("wait_free", "COMPLETE", "announced_1"),
     ("wait_free", "BLOCK_FENCE", "crossed_empty"),
     ("wait_free", "BLOCK_LOOK", "crossed_empty"),
     ("wait_free", "ANNOUNCE_CELL", "announced_1"),
     ("wait_free", "ANNOUNCE_STATE", "announced_1"),
+    ("wait_free", "ANNOUNCE", "recover_help"),
     ("wait_free", "SEAL_MARK", "seal_push"),
     ("wait_free", "JOIN", "join_2"),
     ("wait_free", "PLACE_WRITE", "join_2"),
     ("wait_free", "LEAVE", "reuse_1"),
+    ("wait_free", "SIT_DOWN", "recover_look"),
+    ("wait_free", "NOTE_WRITE", "recover_passed"),
+    ("wait_free", "NOTE_BEGIN", "recover_passed"),
+    ("wait_free", "NOTE_END", "recover_idle"),
+    ("wait_free", "TAG_WRITE", "recover_tried"),
+    ("wait_free", "RECOVER_WITHDRAW", "recover_help"),
+    ("wait_free", "RECOVER_WRITE", "recover_two"),
     ("wait", "WAIT_CHECK", "wait_again"),
     ("wait", "WAIT_ANNOUNCE", "wait_both"),
     ("wait", "WAIT_LOOK", "wait_pop"),
@@ -58,16 +67,6 @@ const CAUGHT: &[(&str, &str, &str)] = &[
 const SURVIVE: &[(&str, &str, &str)] = &[
     ("wait_free", "HINT_MOVE", HINTS),
     ("wait_free", "ROOM_MOVE", HINTS),
-    (
-        "wait_free",
-        "RESOLVE_SLOT",
-        "needs five operations of one participant beside a late helper: tests/model_shuttle/stopped.rs",
-    ),
-    (
-        "wait_free",
-        "ANNOUNCE",
-        "progress only: who announces makes its claims itself",
-    ),
     (
         "wait_free",
         "ANNOUNCE_FENCE",
@@ -83,6 +82,7 @@ const SURVIVE: &[(&str, &str, &str)] = &[
         "RETIRE",
         "progress only: the entry says that there is nothing more to help with",
     ),
+    ("wait_free", "RECOVER_ANNOUNCED", "progress only: as RETIRE"),
     (
         "wait_free",
         "SEAL_ASK",
@@ -96,16 +96,6 @@ const SURVIVE: &[(&str, &str, &str)] = &[
 ];
 const HINTS: &str = "an exchange that is not one moves the hint back at the most: a lower bound still; \
      that the hint of the pops must be beyond a slot that is used again needs a lap, longer than any client here";
-
-/// Module, how the steps begin, and where else leaving them out is noticed:
-/// no model comes by.
-const ELSEWHERE: &[(&str, &str, &str)] = &[
-    ("wait_free", "SIT_DOWN", IN_SHARED_MEMORY),
-    ("wait_free", "NOTE_", IN_SHARED_MEMORY),
-    ("wait_free", "TAG_", IN_SHARED_MEMORY),
-    ("wait_free", "RECOVER_", IN_SHARED_MEMORY),
-];
-const IN_SHARED_MEMORY: &str = "recovery of the dead, in shared memory only: tests/cost/killed.rs leaves each step out that writes";
 
 /// Choices of an engine (`wait_free::CHOICES`), and the client that notices
 /// when one is undone; or which test does, because no model is that large.
@@ -134,6 +124,7 @@ const SHOWN: &[&str] = &[
     "helped_push",
     "announced_seal",
     "withdraw_race",
+    "recover_help",
 ];
 
 /// Engines that are wrong by hand, what is wrong, and the client that notices.
@@ -172,14 +163,7 @@ fn jobs(module: Module) -> Vec<Job> {
     let rows = module.table();
     let waits = module.name == "wait";
     let engine = if waits { "turn" } else { module.name };
-    let elsewhere = |step: &str| {
-        let mut all = ELSEWHERE.iter();
-        all.any(|(m, begin, _)| *m == module.name && step.starts_with(begin))
-    };
     let left_out = module.steps.iter().filter(|step| {
-        if elsewhere(step.name()) {
-            return false;
-        }
         let row = rows.iter().find(|row| row.step == step.name());
         module.can_be_left_out(row.unwrap_or_else(|| panic!("{} has no row", step.name())))
     });

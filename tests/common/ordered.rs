@@ -177,6 +177,13 @@ pub fn clients() -> Vec<Client> {
             || recover_three(CONFIRM),
         ),
         client(
+            "recover_idle",
+            "what a consumer had handed out before it died is handed out again",
+            1,
+            &["1 0 | fine"],
+            recover_idle,
+        ),
+        client(
             "recover_look",
             "who looks at a place without its lock sees what never was",
             1,
@@ -539,6 +546,24 @@ fn recover_tried() -> String {
     drop((pusher, popper));
     let left = recovering.join().unwrap();
     format!("{} | {}", left.done, accounts(&queue, &[2], &[2]))
+}
+
+/// A consumer popped an element and died after that call, beside a push.
+fn recover_idle() -> String {
+    let queue: Queue = Queue::of(geometry(2, 1, true));
+    let (mut pusher, mut popper) = (queue.pusher(), queue.popper());
+    assert_eq!(pusher.push(1), Answer::Ok);
+    let dead = thread::spawn(move || {
+        assert_eq!(popper.pop(), Answer::Got(1));
+        popper.die();
+    });
+    assert_eq!(pusher.push(2), Answer::Ok);
+    drop(pusher);
+    dead.join().unwrap();
+    // SAFETY: its owner is dead.
+    let left = unsafe { queue.recover(Direction::Pop, 0) };
+    let accounts = accounts(&queue, &[1, 2], &[1]);
+    format!("{} {} | {accounts}", left.done, left.orphans)
 }
 
 /// Somebody sits down at a free place, and another looks whether it is free.
