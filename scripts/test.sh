@@ -13,25 +13,25 @@
 MODEL='CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16'
 SHOW='-- --show-output'
 SUITES="
-house   | 10  | scripts/test-house.sh          | scripts/test-house.sh
-lint    | 40  | Cargo.toml                     | scripts/lint.sh
+house   | 5   | scripts/test-house.sh          | scripts/test-house.sh
+lint    | 35  | Cargo.toml                     | scripts/lint.sh
 rust    | 290 | tests                          | cargo test --workspace --exclude turtle-python --no-fail-fast $SHOW
-doc     | 20  | src/lib.rs                     | scripts/test-doc.sh
-loom    | 160 | tests/model_loom.rs            | RUSTFLAGS='--cfg turtle_loom --cfg turtle_mutate' $MODEL cargo test --release --test model_loom --target-dir \"\$TARGET/loom\" $SHOW
-shuttle | 100 | tests/model_shuttle.rs         | RUSTFLAGS='--cfg shuttle --cfg turtle_mutate' $MODEL cargo test --release --test model_shuttle --target-dir \"\$TARGET/shuttle\" $SHOW
-orders  | 130 | tests/orders.rs                | RUSTFLAGS='--cfg turtle_loom --cfg turtle_mutate' $MODEL cargo test --release --test orders --target-dir \"\$TARGET/loom\" $SHOW
-mutants | 40  | tests/mutants.rs               | RUSTFLAGS='--cfg turtle_loom --cfg turtle_mutate' $MODEL cargo test --release --test mutants --target-dir \"\$TARGET/loom\" $SHOW
-cost    | 40  | tests/cost.rs                  | RUSTFLAGS='--cfg turtle_cost --cfg turtle_mutate' $MODEL cargo test --release --test cost --target-dir \"\$TARGET/cost\" $SHOW
-trace   | 45  | tests/trace.rs                 | RUSTFLAGS='--cfg turtle_trace' cargo test --test trace --target-dir \"\$TARGET/trace\" $SHOW
-stall   | 200 | tools/stall/Cargo.toml         | scripts/test-stall.sh
+doc     | 10  | src/lib.rs                     | scripts/test-doc.sh
+loom    | 140 | tests/model_loom.rs            | RUSTFLAGS='--cfg turtle_loom --cfg turtle_mutate' $MODEL cargo test --release --test model_loom --target-dir \"\$TARGET/loom\" $SHOW
+shuttle | 70  | tests/model_shuttle.rs         | RUSTFLAGS='--cfg shuttle --cfg turtle_mutate' $MODEL cargo test --release --test model_shuttle --target-dir \"\$TARGET/shuttle\" $SHOW
+orders  | 115 | tests/orders.rs                | RUSTFLAGS='--cfg turtle_loom --cfg turtle_mutate' $MODEL cargo test --release --test orders --target-dir \"\$TARGET/loom\" $SHOW
+mutants | 30  | tests/mutants.rs               | RUSTFLAGS='--cfg turtle_loom --cfg turtle_mutate' $MODEL cargo test --release --test mutants --target-dir \"\$TARGET/loom\" $SHOW
+cost    | 55  | tests/cost.rs                  | RUSTFLAGS='--cfg turtle_cost --cfg turtle_mutate' $MODEL cargo test --release --test cost --target-dir \"\$TARGET/cost\" $SHOW
+trace   | 40  | tests/trace.rs                 | RUSTFLAGS='--cfg turtle_trace' cargo test --test trace --target-dir \"\$TARGET/trace\" $SHOW
+stall   | 300 | tools/stall/Cargo.toml         | scripts/test-stall.sh
 c       | 70  | bindings/c/tests/run.sh        | scripts/install.sh library && bindings/c/tests/run.sh
-abi     | 15  | bindings/c/abi/check.sh        | scripts/test-abi.sh
+abi     | 10  | bindings/c/abi/check.sh        | scripts/test-abi.sh
 cpp     | 220 | cpp_examples/CMakeLists.txt    | scripts/test-cpp.sh
-ffi     | 25  | bindings/ffi-examples/run.sh   | scripts/install.sh library && bindings/ffi-examples/run.sh
-python  | 90  | python/tests                   | scripts/test-python.sh
-proofs  | 150 | scripts/test-proofs.sh         | scripts/test-proofs.sh
-patience | 90  | scripts/test-patience.sh      | scripts/test-patience.sh
-demo    | 40  | scripts/demo.py                | scripts/test-demo.sh
+ffi     | 15  | bindings/ffi-examples/run.sh   | scripts/install.sh library && bindings/ffi-examples/run.sh
+python  | 80  | python/tests                   | scripts/test-python.sh
+proofs  | 170 | scripts/test-proofs.sh         | scripts/test-proofs.sh
+patience | 120 | scripts/test-patience.sh      | scripts/test-patience.sh
+demo    | 20  | scripts/demo.py                | scripts/test-demo.sh
 "
 
 names=() budgets=() needs=() commands=()
