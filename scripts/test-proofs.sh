@@ -6,6 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 
 if ! have coqc || ! have ocamlfind; then
+    # Whether it could be installed is asked below; if not, the reason is said there.
     scripts/deps.sh proofs || true
 fi
 if ! have coqc || ! have ocamlfind; then

@@ -19,9 +19,9 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::{Mutex, PoisonError};
 
-use common::Answer;
 use common::clients::traits;
 use common::raw::{Popper, Pusher, RawQueue};
+use common::{Answer, Dice};
 use turtle_buffers::atomic::cost::{Schedule, Simulation};
 use turtle_buffers::atomic::trace::{self, Event};
 use turtle_buffers::strategy::{Arity, Engine, Spsc, Turn, WaitFree};
@@ -33,17 +33,6 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 const TURNS: usize = 4;
 /// Elements of its longest run of words.
 const LONGEST: usize = 8;
-
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) % n
-    }
-}
 
 #[derive(Clone, Copy, Debug)]
 enum Act {
@@ -212,8 +201,7 @@ struct Dialect {
 }
 
 fn record<E: Engine>(number: u64, voids: bool) -> Dialect {
-    let mut dice = Dice(number.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
-    dice.below(2);
+    let mut dice = Dice::of(number);
     let capacity = 1 + dice.below(4) as usize;
     let mut actors = actors(&mut dice, traits::<E>().producers, voids);
     if traits::<E>().records {
@@ -286,7 +274,8 @@ impl Dialect {
         text: &mut String,
         call: impl Fn(&(Call, bool, Answer)) -> String,
         answer: impl Fn(&(Call, bool, Answer)) -> String,
-        event: impl Fn(&Event) -> String,
+        fence: &str,
+        access: impl Fn(u32, &str, &str, usize, [u64; 2], bool) -> String,
     ) {
         let mut next = vec![0; self.actors.len()];
         for e in &self.events {
@@ -301,7 +290,16 @@ impl Dialect {
                     answer(&self.said[thread][next[thread] - 1])
                         .replace("THREAD", &thread.to_string())
                 }
-                e => event(e),
+                Event::Fence { thread, step } => format!("{fence} {thread} {step}"),
+                Event::Access {
+                    thread,
+                    step,
+                    kind,
+                    word,
+                    read,
+                    written,
+                    done,
+                } => access(*thread, step, kind, *word, [*read, *written], *done),
             };
             let _ = writeln!(text, "{line}");
         }
@@ -340,23 +338,11 @@ impl Dialect {
             (_, Answer::Closed) => "r THREAD closed".into(),
             (_, Answer::Busy) => panic!("never"),
         };
-        let event = |event: &Event| match event {
-            Event::Fence { thread, step } => format!("f {thread} {step}"),
-            Event::Access {
-                thread,
-                step,
-                kind,
-                word,
-                read,
-                written,
-                done,
-            } => format!(
-                "a {thread} {step} {kind} {word:x} {read:x} {written:x} {}",
-                u8::from(*done)
-            ),
-            _ => unreachable!("a call or an answer"),
+        let access = |thread, step: &str, kind: &str, word, [read, written]: [u64; 2], done| {
+            let done = u8::from(done);
+            format!("a {thread} {step} {kind} {word:x} {read:x} {written:x} {done}")
         };
-        self.lines(&mut text, call, answer, event);
+        self.lines(&mut text, call, answer, "f", access);
         text
     }
 
@@ -386,28 +372,17 @@ impl Dialect {
             (_, Answer::Closed) => "return THREAD closed".into(),
             (_, Answer::Busy) => "return THREAD busy".into(),
         };
-        let event = |event: &Event| match event {
-            Event::Fence { thread, step } => format!("fence {thread} {step}"),
-            Event::Access {
-                thread,
-                step,
-                kind,
-                word,
-                read,
-                written,
-                done,
-            } => match *kind {
-                "load" => format!("access {thread} {step} load {word} {read}"),
-                "store" => format!("access {thread} {step} store {word} {written}"),
-                "cas" => {
-                    let done = if *done { "done" } else { "lost" };
-                    format!("access {thread} {step} cas {word} {read} {written} {done}")
-                }
-                other => format!("access {thread} {step} {other} {word} {read} {written}"),
-            },
-            _ => unreachable!("a call or an answer"),
+        let access = |thread, step: &str, kind: &str, word, [read, written]: [u64; 2], done| {
+            let what = match kind {
+                "load" => format!("{read}"),
+                "store" => format!("{written}"),
+                "cas" if done => format!("{read} {written} done"),
+                "cas" => format!("{read} {written} lost"),
+                _ => format!("{read} {written}"),
+            };
+            format!("access {thread} {step} {kind} {word} {what}")
         };
-        self.lines(&mut text, call, answer, event);
+        self.lines(&mut text, call, answer, "fence", access);
         text
     }
 }

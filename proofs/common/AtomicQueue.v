@@ -372,3 +372,33 @@ Proof.
   exists a0, a. split; [|exact X']. repeat split; try congruence.
   intros p. specialize (S0 p). rewrite O in S0. exact S0.
 Qed.
+
+(** * Answers, compared *)
+
+Fixpoint same_values (a b : list val) : bool :=
+  match a, b with
+  | [], [] => true
+  | x :: a, y :: b => andb (x =? y) (same_values a b)
+  | _, _ => false
+  end.
+
+Definition res_eqb (a b : res) : bool :=
+  match a, b with
+  | Pushed n, Pushed m => Nat.eqb n m
+  | Popped v, Popped w => same_values v w
+  | Full, Full | Empty, Empty | Busy, Busy | Closed, Closed | Sealed, Sealed | Looked, Looked => true
+  | _, _ => false
+  end.
+
+Lemma same_values_eq a b : same_values a b = true -> a = b.
+Proof.
+  revert b. induction a as [|x a IH]; intros [|y b] E; try discriminate E; auto. cbn in E.
+  apply andb_prop in E. destruct E as [E1 E2]. apply N.eqb_eq in E1. f_equal; auto.
+Qed.
+
+Lemma res_eqb_eq a b : res_eqb a b = true -> a = b.
+Proof.
+  destruct a, b; cbn; intros E; try discriminate E; auto.
+  - apply PeanoNat.Nat.eqb_eq in E. congruence.
+  - apply same_values_eq in E. congruence.
+Qed.

@@ -135,21 +135,6 @@ Definition payload_first (r : rstate) (p : tid) (k : step) : option rstate :=
 
 Definition is_fence (a : acc arith) : bool := match a with Fence => true | _ => false end.
 
-Fixpoint same_values (a b : list val) : bool :=
-  match a, b with
-  | [], [] => true
-  | x :: a, y :: b => (x =? y) && same_values a b
-  | _, _ => false
-  end.
-
-Definition res_eqb (a b : res) : bool :=
-  match a, b with
-  | Pushed n, Pushed m => Nat.eqb n m
-  | Popped v, Popped w => same_values v w
-  | Full, Full | Empty, Empty | Busy, Busy | Closed, Closed | Sealed, Sealed | Looked, Looked => true
-  | _, _ => false
-  end.
-
 (** One line of the log; [None]: the model cannot do that. *)
 Definition play (r : rstate) (e : event) : option rstate :=
   match e with
@@ -247,19 +232,6 @@ Proof.
   - eapply exec_tau; [|constructor]. eapply c_step. rewrite (h_pcs _ _ H).
     rewrite <- T. apply tstep_same; apply H.
   - exact (holds_go _ _ p x (holds_does _ _ a H)).
-Qed.
-
-Lemma same_values_eq a b : same_values a b = true -> a = b.
-Proof.
-  revert b. induction a as [|x a IH]; intros [|y b] E; try discriminate E; auto. cbn in E.
-  apply andb_true_iff in E. destruct E as [E1 E2]. apply N.eqb_eq in E1. f_equal; auto.
-Qed.
-
-Lemma res_eqb_eq a b : res_eqb a b = true -> a = b.
-Proof.
-  destruct a, b; cbn; intros E; try discriminate E; auto.
-  - apply PeanoNat.Nat.eqb_eq in E. congruence.
-  - apply same_values_eq in E. congruence.
 Qed.
 
 Lemma play_exec r s e r' : holds r s -> play r e = Some r' ->

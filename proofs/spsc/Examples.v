@@ -37,14 +37,6 @@ Section Play.
   Definition to (s : cstate) (p : tid) (x : pc) : cstate := {| the_ring := the_ring s;
     pcs := upd (pcs s) p x |}.
 
-  Definition res_eqb (a b : res) : bool :=
-    match a, b with
-    | Pushed n, Pushed m => Nat.eqb n m
-    | Popped v, Popped w => if list_eq_dec N.eq_dec v w then true else false
-    | Full, Full | Empty, Empty | Busy, Busy | Closed, Closed | Sealed, Sealed | Looked, Looked => true
-    | _, _ => false
-    end.
-
   Definition play1 (s : cstate) (t : turn) : option (list ev * cstate) :=
     match t with
     | Pushing p vs =>

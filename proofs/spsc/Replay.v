@@ -75,20 +75,6 @@ Definition nobody (side : pc -> bool) (s : cstate) : bool := forallb (fun q => n
 Definition is_idle (x : pc) : bool := match x with Idle => true | _ => false end.
 Definition is_looking (x : pc) : bool := match x with Looking _ => true | _ => false end.
 
-Fixpoint same_values (a b : list val) : bool :=
-  match a, b with
-  | [], [] => true
-  | x :: a, y :: b => (x =? y) && same_values a b
-  | _, _ => false
-  end.
-Definition res_eqb (a b : res) : bool :=
-  match a, b with
-  | Pushed n, Pushed m => Nat.eqb n m
-  | Popped v, Popped w => same_values v w
-  | Full, Full | Empty, Empty | Busy, Busy | Closed, Closed | Sealed, Sealed | Looked, Looked => true
-  | _, _ => false
-  end.
-
 (** One line of the log; [None]: the model cannot do that. *)
 Definition play (s : cstate) (e : event) : option cstate :=
   match e with
@@ -192,19 +178,6 @@ Qed.
 
 Lemma is_idle_eq x : is_idle x = true -> x = Idle.
 Proof. destruct x; cbn; congruence. Qed.
-
-Lemma same_values_eq a b : same_values a b = true -> a = b.
-Proof.
-  revert b. induction a as [|x a IH]; intros [|y b] E; try discriminate E; auto. cbn in E.
-  apply andb_true_iff in E. destruct E as [E1 E2]. apply N.eqb_eq in E1. f_equal; auto.
-Qed.
-
-Lemma res_eqb_eq a b : res_eqb a b = true -> a = b.
-Proof.
-  destruct a, b; cbn; intros E; try discriminate E; auto.
-  - apply PeanoNat.Nat.eqb_eq in E. congruence.
-  - apply same_values_eq in E. congruence.
-Qed.
 
 Lemma play_exec s e s' : others_idle s -> play s e = Some s' -> exec ring s (calls e) s' /\ others_idle s'.
 Proof.

@@ -56,7 +56,7 @@
 //! | `POP_TURN` | load turn | acquire | `PUSH_PUBLISH`, `PUSH_VOID` | the payload is visible |
 //! | `POP_CLAIM` | exchange pop | relaxed | – | as `PUSH_CLAIM` |
 //! | `POP_RECYCLE` | store turn | release | `PUSH_TURN` | the payload has been moved out |
-//! | `POP_FENCE` | fence | seq_cst | `PUSH_FENCE` | `Empty` is decided after everything before this call |
+//! | `POP_FENCE` | fence | seq_cst | `PUSH_FENCE` | `Empty` is decided after everything before this call; an element that was declined was looked at before its turn is read again |
 //! | `POP_PUSH_TICKET` | load push | acquire | `SEAL_MARK` | empty if nothing was claimed beyond this ticket |
 //! | `POP_RECHECK` | load turn | acquire | `PUSH_PUBLISH` | still not published: `Busy` is true now |
 //! | `POP_RETRY` | load pop | relaxed | – | as `POP_TICKET` |
@@ -73,6 +73,7 @@
 //! | `Full` | `PUSH_POP_TICKET` |
 //! | `Empty`, `Closed` of a pop | `POP_PUSH_TICKET` |
 //! | `Busy` | `PUSH_RECHECK`, `POP_RECHECK` |
+//! | declined (`try_take_if`) | `POP_TURN`, if the second one after it reads the same |
 //! | `Closed` of a push | `PUSH_TICKET` or `PUSH_RETRY` |
 //!
 //! # Progress

@@ -36,6 +36,27 @@ pub mod thread {
 
 use std::collections::BTreeSet;
 
+/// Chance that is the same for the same number.
+#[derive(Debug)]
+pub struct Dice(u64);
+
+impl Dice {
+    /// Of a run's number.
+    pub fn of(number: u64) -> Self {
+        let mut dice = Self(number.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+        dice.below(2);
+        dice
+    }
+
+    /// 0 to `n` - 1; 0 for none.
+    pub fn below(&mut self, n: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) % n.max(1)
+    }
+}
+
 /// The answer of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Answer {

@@ -12,8 +12,8 @@ use std::rc::Rc;
 use turtle_buffers::atomic::cost::{Core, Schedule, Simulation, Turn, Until};
 use turtle_buffers::strategy::{Direction, Geometry, Typed, WaitFree};
 
-use crate::common::Answer;
 use crate::common::raw::RawQueue;
+use crate::common::{Answer, Dice};
 
 /// The cores.
 const RECOVERS: usize = 0;
@@ -24,22 +24,6 @@ const OTHER: usize = 2;
 const PLACE: usize = 1;
 /// Values of the one that dies begin here.
 const ITS_OWN: u64 = 1000;
-
-struct Dice(u64);
-
-impl Dice {
-    fn of(number: u64) -> Self {
-        let mut dice = Self(number.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
-        dice.below(2);
-        dice
-    }
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) % n.max(1)
-    }
-}
 
 /// What happens in one run.
 #[derive(Clone, Copy, Debug)]
